@@ -1,0 +1,69 @@
+# mxnetseg: `make help` lists the targets.
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV ?= .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+STAMP := $(VENV)/.installed
+STAMP_DEV := $(VENV)/.installed-dev
+CODE := mxnetseg tests benchmarks train.py eval.py
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+.PHONY: help quickstart setup setup-dev test test-slow lint format bench doctor versions clean
+
+help: ## list the targets
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo "Variables: PYTHON=$(PYTHON)  VENV=$(VENV)  ARGS=<further arguments of quickstart, test, bench>"
+
+quickstart: $(STAMP) ## install, then generate data, train, evaluate, predict, export: a page shows the result
+	@$(BIN)/python -m mxnetseg quickstart $(ARGS)
+
+setup: $(STAMP) ## create .venv with everything that running needs
+
+setup-dev: $(STAMP_DEV) ## the same, with what developing needs
+
+test: $(STAMP_DEV) lint ## check style and run the tests
+	@$(BIN)/python -m pytest -q $(ARGS)
+
+test-slow: $(STAMP_DEV) ## run the long tests too
+	@$(BIN)/python -m pytest -q -m "slow or not slow" $(ARGS)
+
+lint: $(STAMP_DEV) ## check style
+	@$(BIN)/ruff check $(wildcard $(CODE))
+	@$(BIN)/ruff format --check $(wildcard $(CODE))
+
+format: $(STAMP_DEV) ## repair what the style check can repair
+	@$(BIN)/ruff check --fix $(wildcard $(CODE))
+	@$(BIN)/ruff format $(wildcard $(CODE))
+
+bench: $(STAMP) ## run the benchmarks of this project one after the other
+	@for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python $$file $(ARGS); done
+
+doctor: $(STAMP) ## check the installation
+	@$(BIN)/python -m mxnetseg doctor
+
+versions: $(STAMP) ## print the versions of what decides the results
+	@$(BIN)/python --version
+	@$(BIN)/python -m pip --disable-pip-version-check list 2>/dev/null | grep -iE '^(mxnet|gluoncv|numpy|opencv-python|wandb) '
+
+clean: ## remove .venv and everything that runs have written, weights excepted
+	rm -rf $(VENV) runs quickstart predictions .pytest_cache .ruff_cache
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11) and "Python 3.11 is needed, $(PYTHON) is %d.%d; install it and run: make PYTHON=/path/to/python3.11" % sys.version_info[:2])'
+	@echo "creating $(VENV)"
+	@$(PYTHON) -m venv $(VENV)
+
+$(STAMP): requirements.txt pyproject.toml | $(BIN)/python
+	@echo "installing requirements.txt (once)"
+	@$(PIP) install -r requirements.txt
+	@$(PIP) install --no-deps --editable .
+	@touch $@
+
+$(STAMP_DEV): requirements-dev.txt $(STAMP)
+	@echo "installing requirements-dev.txt (once)"
+	@$(PIP) install -r requirements-dev.txt
+	@touch $@
