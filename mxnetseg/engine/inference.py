@@ -1,0 +1,307 @@
+"""From an image to scores and labels, under any protocol of :mod:`mxnetseg.engine.protocols`."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from typing import Any
+
+import cv2
+import mxnet as mx
+import numpy as np
+
+from ..config import EvalConfig
+from ..errors import DataError
+from .protocols import Protocol, Windows, protocol_of
+from .scores import add_exp, add_resized, add_softmax, argmax_classes, divide_counts, label_dtype
+
+__all__ = ["Predictor", "host_view", "run_together"]
+
+MEAN = (0.485, 0.456, 0.406)
+STD = (0.229, 0.224, 0.225)
+# exp() of float32 overflows at 88; sums of exps are tried again with the logits lowered by these constants.
+_SHIFTS = (0.0, 60.0, 120.0, 240.0)
+
+Steps = Generator[None, None, Any]
+
+
+class _Capsule:
+    """What NumPy needs to take over an MXNet array's memory."""
+
+    def __init__(self, array: mx.nd.NDArray):
+        self._capsule = array.to_dlpack_for_read()
+
+    def __dlpack__(self, **_: Any) -> Any:
+        return self._capsule
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return (1, 0)
+
+
+def host_view(array: mx.nd.NDArray) -> np.ndarray:
+    """NumPy array of an NDArray's values: its own memory (read only) on a CPU context, a copy from a GPU."""
+    if array.context.device_type != "cpu":
+        return array.asnumpy()
+    array.wait_to_read()
+    return np.from_dlpack(_Capsule(array))
+
+
+def run_together(steps: Sequence[Steps]) -> list[Any]:
+    """Advance several predictions in turn, so that their devices compute at the same time; results in order."""
+    results: list[Any] = [None] * len(steps)
+    running = dict(enumerate(steps))
+    while running:
+        for i, generator in list(running.items()):
+            try:
+                next(generator)
+            except StopIteration as stop:
+                results[i] = stop.value
+                del running[i]
+    return results
+
+
+class Predictor:
+    """Scores and labels of whole images, by one network on one device.
+
+    Parameters
+    ----------
+    network : HybridBlock or callable
+        Maps (N, 3, h, w) to logits (N, K, h, w), e.g. ``model.inference``; hybridized here if it is not.
+    config : EvalConfig
+        Protocol, scales, mirroring.
+    crop : (int, int)
+        Window (height, width); ``config.crop_size`` has precedence.
+    ctx : mx.Context, optional
+        Device of the network; the CPU by default.
+    mean, std : sequence of float
+        Normalisation of RGB / 255.
+    divisor : int
+        The network's sizes must be multiples of this; images are filled up and the scores cut back.
+    batch : int
+        Windows per forward.
+    protocol : Protocol, optional
+        Instead of the configuration's, e.g. ``PROTOCOLS["hrnet"]``.
+
+    Notes
+    -----
+    Windows are streamed: memory holds one (K, H, W) float32 map at the size of the scale, one at the image's
+    size when there are several scales, and what the network needs for one batch of windows.
+    """
+
+    def __init__(
+        self,
+        network: Any,
+        config: EvalConfig,
+        crop: tuple[int, int],
+        ctx: mx.Context | None = None,
+        *,
+        mean: Sequence[float] = MEAN,
+        std: Sequence[float] = STD,
+        divisor: int = 1,
+        batch: int = 1,
+        protocol: Protocol | None = None,
+    ):
+        size = config.crop_size or crop
+        self.crop = (size, size) if isinstance(size, int) else (int(size[0]), int(size[1]))
+        self.network, self.config, self.ctx = network, config, ctx or mx.cpu()
+        self.protocol = protocol or protocol_of(config)
+        self.divisor, self.batch = divisor, batch
+        self._factor = [np.float32(1 / (255 * s)) for s in std]
+        self._offset = [np.float32(-m / s) for m, s in zip(mean, std, strict=True)]
+        if isinstance(network, mx.gluon.HybridBlock) and not network._active:
+            network.hybridize(static_alloc=True)
+
+    def scores(self, image: np.ndarray, name: str = "image") -> np.ndarray:
+        """Scores of every class.
+
+        Parameters
+        ----------
+        image : ndarray of uint8 (or float32 in 0..255), (H, W, 3)
+            RGB.
+        name : str
+            Named in errors.
+
+        Returns
+        -------
+        ndarray of float32, (K, H, W)
+            Mean probabilities; for ``exp`` protocols sums of exponentials, which may carry a common factor
+            where they would overflow.
+
+        Raises
+        ------
+        DataError
+            If scores are not finite, or overflow even so.
+        """
+        return run_together([self.scores_steps(image, name)])[0]
+
+    def labels(self, image: np.ndarray, name: str = "image") -> np.ndarray:
+        """Most probable class per pixel, uint8 (uint16 beyond 256 classes) (H, W); arguments as for `scores`."""
+        return run_together([self.labels_steps(image, name)])[0]
+
+    def labels_steps(self, image: np.ndarray, name: str = "image") -> Steps:
+        """Generator form of `labels`: yields while its device computes, returns the labels."""
+        if self._is_direct(image):
+            labels, finite = yield from self._direct_labels(image)
+            if not finite:
+                raise self._not_finite(name)
+            return labels
+        scores = yield from self.scores_steps(image, name)
+        return argmax_classes(scores)[0]
+
+    def scores_steps(self, image: np.ndarray, name: str = "image") -> Steps:
+        """Generator form of `scores`."""
+        for shift in _SHIFTS if self.protocol.merge == "exp" else (0.0,):
+            scores = yield from self._all_scales(image, shift)
+            best = np.stack([scores[:, y].max(axis=0) for y in range(scores.shape[1])])
+            # A best score that underflowed would turn the argmax into a guess.
+            if np.isfinite(best).all() and best.min() >= np.finfo(np.float32).tiny:
+                return scores
+        raise self._not_finite(name)
+
+    def _not_finite(self, name: str) -> DataError:
+        if self.protocol.merge == "exp":
+            return DataError(
+                f"{name}: scores overflow or are not numbers (protocol {self.protocol.name} sums exp of raw logits)",
+                "finite logits below 88",
+                "use the protocol whole or slide, which average probabilities; if that fails too, the weights are bad",
+            )
+        return DataError(f"{name}: the network's scores are not finite", "finite numbers", "check the weights")
+
+    def _is_direct(self, image: np.ndarray) -> bool:
+        """Whether the labels are the argmax of the logits of a single forward."""
+        height, width = image.shape[:2]
+        scales = self.config.scales
+        return (
+            len(scales) == 1
+            and not self.config.flip
+            and scales[0] <= self.protocol.whole_up_to
+            and self.protocol.scaled(height, width, self.config.base_size, scales[0]) == (height, width)
+        )
+
+    def _direct_labels(self, image: np.ndarray) -> Steps:
+        height, width = image.shape[:2]
+        (rows, columns) = self._grid(height, width, self.config.scales[0])
+        batch = self._network_input(image, [(rows.spans()[0], columns.spans()[0])], (rows.crop, columns.crop))
+        output = self._forward(batch)
+        if self.ctx.device_type == "cpu":
+            yield
+            return argmax_classes(host_view(output)[0, :, :height, :width])
+        output = output.slice_axis(2, 0, height).slice_axis(3, 0, width)
+        labels, best = output.argmax(axis=1), output.max(axis=1)
+        yield
+        labels = labels.asnumpy()[0].astype(label_dtype(output.shape[1]))
+        return labels, bool(np.isfinite(best.asnumpy()).all())
+
+    def _all_scales(self, image: np.ndarray, shift: float) -> Steps:
+        """Join the scales: their sum or mean at the image's own size."""
+        height, width = image.shape[:2]
+        scales = self.config.scales
+        weight = 1.0 / len(scales) if self.protocol.total == "mean" else 1.0
+        total = None
+        for scale in scales:
+            size = self.protocol.scaled(height, width, self.config.base_size, scale)
+            part = yield from self._one_scale(self._resize_image(image, size), scale, shift)
+            if len(scales) == 1 and size == (height, width):
+                return part
+            if total is None:
+                total = np.zeros((part.shape[0], height, width), np.float32)
+            self._add_resized(total, part, weight)
+        return total
+
+    def _one_scale(self, image: np.ndarray, scale: float, shift: float) -> Steps:
+        """Scores (K, h, w) of an image already at its scale."""
+        height, width = image.shape[:2]
+        rows, columns = self._grid(height, width, scale)
+        places = [(y, x) for y in rows.spans() for x in columns.spans()]
+        total = None
+        for start in range(0, len(places), self.batch):
+            chosen = places[start : start + self.batch]
+            batch = self._network_input(image, chosen, (rows.crop, columns.crop))
+            logits = yield from self._logits(batch)
+            mirrored = None
+            if self.config.flip:
+                mirrored = yield from self._logits(self._mirror(batch, columns.crop))
+            if total is None:
+                total = np.zeros((logits.shape[1], height, width), np.float32)
+            for i, (y, x) in enumerate(chosen):
+                ours = logits[i, :, y[1], x[1]]
+                theirs = None if mirrored is None else mirrored[i, :, :, columns.crop - 1 :: -1][:, y[1], x[1]]
+                self._merge(total[:, y[0], x[0]], ours, theirs, shift)
+        passes = 2 if self.config.flip and self.protocol.merge == "softmax" else 1
+        divide_counts(total, rows.counts() * passes, columns.counts())
+        return total
+
+    def _grid(self, height: int, width: int, scale: float) -> tuple[Windows, Windows]:
+        if scale <= self.protocol.whole_up_to:
+            return Windows(height, height, (0,)), Windows(width, width, (0,))
+        overlap = self.config.overlap
+        return self.protocol.windows(height, self.crop[0], overlap), self.protocol.windows(width, self.crop[1], overlap)
+
+    def _merge(self, total: np.ndarray, logits: np.ndarray, mirrored: np.ndarray | None, shift: float) -> None:
+        if self.protocol.merge == "softmax":
+            add_softmax(total, logits)
+            if mirrored is not None:
+                add_softmax(total, mirrored)
+            return
+        if mirrored is not None:
+            logits = logits + mirrored
+            if self.protocol.flip == "mean":
+                logits *= np.float32(0.5)
+        add_exp(total, logits, shift)
+
+    def _network_input(self, image: np.ndarray, places: Sequence[Any], crop: tuple[int, int]) -> np.ndarray:
+        """Normalised windows (N, 3, h, w), filled where they leave the image and up to the divisor."""
+        height, width = (-(-c // self.divisor) * self.divisor for c in crop)
+        batch = np.empty((len(places), 3, height, width), np.float32)
+        for window, (y, x) in zip(batch, places, strict=True):
+            part = image[y[0], x[0]]
+            whole = part.shape[:2] == (height, width)
+            for c in range(3):
+                if not whole:
+                    window[c] = 0.0 if self.protocol.fill == "mean" else self._offset[c]
+                target = window[c, y[1], x[1]]
+                np.multiply(part[..., c], self._factor[c], out=target, dtype=np.float32)
+                target += self._offset[c]
+        return batch
+
+    @staticmethod
+    def _mirror(batch: np.ndarray, width: int) -> np.ndarray:
+        """Windows mirrored left-right within their own width (filling up to the divisor stays at the right)."""
+        mirrored = batch.copy()
+        mirrored[..., :width] = batch[..., :width][..., ::-1]
+        return mirrored
+
+    def _forward(self, batch: np.ndarray) -> mx.nd.NDArray:
+        with mx.autograd.pause(train_mode=False):
+            output = self.network(mx.nd.array(batch, ctx=self.ctx))
+        return output[0] if isinstance(output, (list, tuple)) else output
+
+    def _logits(self, batch: np.ndarray) -> Steps:
+        output = self._forward(batch)
+        yield
+        return host_view(output)
+
+    def _resize_image(self, image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+        """Image (h, w, 3) at `size`, float32 when it had to be resized."""
+        if image.shape[:2] == size:
+            return image
+        image = image.astype(np.float32)
+        if self.protocol.align_corners_in:
+            planes = np.empty((3, *size), np.float32)
+            self._align_corners(image.transpose(2, 0, 1), planes, add=False)
+            return planes.transpose(1, 2, 0)
+        return cv2.resize(image, (size[1], size[0]))
+
+    def _add_resized(self, total: np.ndarray, part: np.ndarray, weight: float) -> None:
+        if self.protocol.align_corners_out and part.shape != total.shape:
+            part *= np.float32(weight)
+            self._align_corners(part, total, add=True)
+        else:
+            add_resized(total, part, weight)
+
+    def _align_corners(self, source: np.ndarray, target: np.ndarray, add: bool) -> None:
+        """Corner-aligned bilinear resize of every plane of `source` into `target`, both (C, h, w)."""
+        height, width = target.shape[1:]
+        for plane, out in zip(source, target, strict=True):
+            array = mx.nd.array(plane[None, None], ctx=self.ctx)
+            resized = host_view(mx.nd.contrib.BilinearResize2D(array, height=height, width=width))[0, 0]
+            np.add(out, resized, out=out) if add else np.copyto(out, resized)
