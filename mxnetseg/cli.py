@@ -1,0 +1,182 @@
+"""The command ``mxnetseg``: finds the sub-command, loads only its module, turns errors into messages.
+
+A command's module offers ``HELP`` (one line), ``add_arguments(parser)`` and ``run(args) -> int``, and imports mxnet
+only inside ``run``. ``--help`` and misspelt names therefore answer at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import re
+import sys
+import traceback
+from collections.abc import Sequence
+from types import ModuleType
+from typing import NoReturn
+
+from . import __version__
+from .errors import UserError, suggest
+
+__all__ = ["COMMANDS", "Parser", "UsageError", "build_parser", "main"]
+
+# name: (module, one line of help)
+COMMANDS = {
+    "train": ("mxnetseg.train", "train a network, or resume a run"),
+    "eval": ("mxnetseg.eval", "score a checkpoint, write its predictions, or measure its speed"),
+    "predict": ("mxnetseg.predict", "segment an image, a folder or a video"),
+    "export": ("mxnetseg.deploy.export", "write a symbol that runs without this package"),
+    "quickstart": ("mxnetseg.quickstart", "the whole loop on generated data, in minutes"),
+    "list": ("mxnetseg.tools.listing", "names of models, backbones, data sets, losses, configurations"),
+    "config": ("mxnetseg.tools.settings", "every configuration key with its meaning, or a resolved file"),
+    "doctor": ("mxnetseg.tools.doctor", "check the installation and say what to type"),
+}
+
+_OVERRIDE = re.compile(r"[A-Za-z_][\w.]*=")
+
+
+class UsageError(UserError):
+    """A command line that cannot be understood."""
+
+
+class Parser(argparse.ArgumentParser):
+    """Argument parser whose errors are :class:`UsageError` with suggestions; abbreviations are not accepted."""
+
+    def __init__(self, **kwargs: object) -> None:
+        super().__init__(allow_abbrev=False, **kwargs)
+
+    def error(self, message: str) -> NoReturn:
+        """Raise instead of exiting.
+
+        Raises
+        ------
+        UsageError
+            Always; with the closest flag or choice when there is one.
+        """
+        unknown = re.search(r"unrecognized arguments: (.+)", message)
+        choice = re.search(r"invalid choice: '?([^' ]+)'? \(choose from (.+)\)", message)
+        hint = ""
+        if unknown:
+            flags = [word.partition("=")[0] for word in unknown[1].split() if word.startswith("-")]
+            hint = "; ".join(filter(None, (suggest(flag, self._option_string_actions) for flag in flags)))
+        elif choice:
+            hint = suggest(choice[1], re.findall(r"[\w.-]+", choice[2]))
+        raise UsageError(f"{self.prog}: {message}", remedy=hint or f"`{self.prog} --help` lists what it takes")
+
+
+def _listing() -> str:
+    width = max(map(len, COMMANDS))
+    return "\n".join(["commands:", *(f"  {name:{width}}  {text}" for name, (_, text) in COMMANDS.items())])
+
+
+def _top_parser() -> Parser:
+    parser = Parser(
+        prog="mxnetseg",
+        description="Semantic segmentation on MXNet Gluon.",
+        epilog=_listing() + "\n\n`mxnetseg COMMAND --help` lists the arguments of a command.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("command", nargs="?", help="one of the commands below")
+    parser.add_argument("--version", action="version", version=f"mxnetseg {__version__}")
+    parser.add_argument("--debug", action="store_true", help="show tracebacks (also: MXNETSEG_DEBUG=1)")
+    return parser
+
+
+def _load(name: str) -> ModuleType:
+    if name not in COMMANDS:
+        raise UsageError(
+            f"unknown command {name!r}", f"one of {', '.join(COMMANDS)}", suggest(name, COMMANDS) or "`mxnetseg --help`"
+        )
+    return importlib.import_module(COMMANDS[name][0])
+
+
+def build_parser(name: str, module: ModuleType | None = None) -> Parser:
+    """Parser of one command.
+
+    Parameters
+    ----------
+    name : str
+        Command, a key of :data:`COMMANDS`.
+    module : module, optional
+        The command's module, when it is loaded already.
+
+    Raises
+    ------
+    UsageError
+        If there is no such command.
+    """
+    module = module or _load(name)
+    parser = Parser(prog=f"mxnetseg {name}", description=module.HELP)
+    module.add_arguments(parser)
+    return parser
+
+
+def _take_overrides(parser: Parser, words: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Separate ``key=value`` words, which may stand anywhere (also after flags that take several values)."""
+    overrides, rest = [], []
+    for before, word in zip(["", *words], words, strict=False):
+        action = parser._option_string_actions.get(before)
+        is_value = action is not None and action.nargs is None
+        (overrides if _OVERRIDE.match(word) and not is_value else rest).append(word)
+    return overrides, rest
+
+
+def _parse(name: str, module: ModuleType, words: Sequence[str]) -> argparse.Namespace:
+    parser = build_parser(name, module)
+    if not any(action.dest == "overrides" for action in parser._actions):
+        return parser.parse_args(words)
+    overrides, rest = _take_overrides(parser, words)
+    args = parser.parse_args(rest)
+    args.overrides = [*overrides, *(args.overrides or [])]
+    return args
+
+
+def _dispatch(words: list[str]) -> int:
+    if not words or words[0].startswith("-"):
+        _top_parser().parse_args(words)
+        _top_parser().print_help()
+        return 0
+    module = _load(words[0])
+    return int(module.run(_parse(words[0], module, words[1:])) or 0)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command line and return its exit code.
+
+    Parameters
+    ----------
+    argv : sequence of str, optional
+        Words after the program's name; ``sys.argv[1:]`` when empty.
+
+    Returns
+    -------
+    int
+        0, or the code of the error: 2 for a mistake in what was typed, 1 for a failure, 130 after Ctrl-C.
+    """
+    words = list(sys.argv[1:] if argv is None else argv)
+    debug = "--debug" in words or os.environ.get("MXNETSEG_DEBUG", "0") not in ("", "0")
+    try:
+        code = _dispatch([word for word in words if word != "--debug"])
+        sys.stdout.flush()
+        return code
+    except SystemExit as leave:
+        return leave.code if isinstance(leave.code, int) else int(leave.code is not None)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    except UserError as error:
+        return _report(str(error), error.exit_code, debug)
+    except Exception as error:  # whatever it is, a user gets one line of it
+        hint = "" if debug else "\n  remedy:   re-run with --debug to see where it happened"
+        return _report(f"unexpected {type(error).__name__}: {error}{hint}", 1, debug)
+
+
+def _report(message: str, code: int, debug: bool) -> int:
+    if debug:
+        traceback.print_exc()
+    print(f"error: {message}", file=sys.stderr)
+    return code

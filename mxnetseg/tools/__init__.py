@@ -1,0 +1,1 @@
+"""Commands around the main loop: listings, configuration, doctor, reports, speed."""
