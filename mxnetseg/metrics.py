@@ -207,7 +207,7 @@ class ConfusionMatrix:
         }
 
     def per_class(self, class_names: Sequence[str]) -> list[dict[str, Any]]:
-        """One row per class: name, IoU, accuracy (= recall), precision, Dice (None where undefined), support in pixels."""
+        """One row per class: name, IoU, accuracy (= recall), precision, Dice (None: undefined), support in pixels."""
         columns = {"IoU": self.iou, "Acc": self.class_accuracy, "precision": self.precision, "Dice": self.dice}
         rows = []
         for i, name in enumerate(class_names):

@@ -211,7 +211,7 @@ def test_overflow_of_exp_keeps_the_argmax_or_names_the_image():
 @pytest.mark.parametrize("protocol", ["whole", "slide", "gluon"])
 def test_scores_that_are_no_numbers_name_the_image(protocol):
     predictor = Predictor(lambda x: x * float("nan"), config(protocol=protocol), (24, 24))
-    with pytest.raises(DataError, match="a.png"):
+    with pytest.raises(DataError, match=r"a\.png"):
         predictor.labels(image(), "a.png")
 
 
