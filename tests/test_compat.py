@@ -1,0 +1,55 @@
+"""What happens before mxnet is loaded."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from mxnetseg import compat
+
+
+def test_removed_numpy_names_are_back():
+    assert np.bool is bool
+    assert np.object is object
+
+
+def _threads_seen(cpus: set[int], **environment: str) -> str:
+    code = "import os; import mxnetseg; print(os.environ['OMP_NUM_THREADS'])"
+    env = {k: v for k, v in os.environ.items() if k != "OMP_NUM_THREADS"} | environment
+    command = [sys.executable, "-c", f"import os; os.sched_setaffinity(0, {cpus}); {code}"]
+    return subprocess.run(command, env=env, capture_output=True, text=True, check=True, timeout=60).stdout.strip()
+
+
+def test_threads_follow_the_affinity():
+    first = min(os.sched_getaffinity(0))
+    assert _threads_seen({first}) == "1"
+
+
+def test_threads_set_by_the_user_win():
+    first = min(os.sched_getaffinity(0))
+    assert _threads_seen({first}, OMP_NUM_THREADS="3") == "3"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"), [("max 100000", 64), ("150000 100000", 1), ("400000 100000", 4), ("", 64)]
+)
+def test_cgroup_quota_bounds_the_cpus(monkeypatch, text, expected):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(64)), raising=False)
+    monkeypatch.setattr(compat.Path, "read_text", lambda _: text)
+    assert compat.usable_cpus() == expected
+
+
+def test_cuda_libraries_are_loaded_in_order(monkeypatch, tmp_path):
+    for package in compat.CUDA_LIBRARIES.values():
+        (tmp_path / package / "lib").mkdir(parents=True)
+    for soname, package in compat.CUDA_LIBRARIES.items():
+        (tmp_path / package / "lib" / soname).touch()
+    spec = type("Spec", (), {"submodule_search_locations": [str(tmp_path)]})
+    monkeypatch.setattr(compat.importlib.util, "find_spec", lambda name: spec)
+    opened = []
+    monkeypatch.setattr(compat.ctypes, "CDLL", lambda path, mode: opened.append(path.rsplit("/", 1)[-1]))
+    assert compat.load_cuda_libraries() == list(compat.CUDA_LIBRARIES) == opened

@@ -1,0 +1,65 @@
+"""Requirements are pinned and agree with the package metadata."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).resolve().parent.parent
+REQUIREMENTS = ["requirements.txt", "requirements-dev.txt", "requirements-gpu.txt"]
+
+
+def _lines(name: str) -> list[str]:
+    lines = (line.split("#")[0].strip() for line in (ROOT / name).read_text().splitlines())
+    return [line for line in lines if line]
+
+
+def _pins(name: str) -> dict[str, str]:
+    return dict(line.split("==") for line in _lines(name) if "==" in line)
+
+
+@pytest.mark.parametrize("name", REQUIREMENTS)
+def test_every_requirement_is_pinned(name):
+    known = _pins("requirements.txt")
+    for line in _lines(name):
+        constrained = name == "requirements-gpu.txt" and line in known
+        assert constrained or line.startswith(("-r ", "-c ")) or re.fullmatch(r"[a-z0-9.-]+==[\w.]+", line), line
+
+
+@pytest.mark.parametrize("name", REQUIREMENTS[:2])
+def test_transitive_packages_are_pinned_too(name):
+    pins = _pins("requirements.txt") | _pins(name)
+    for package in pins:
+        for text in importlib.metadata.requires(package) or []:
+            need = Requirement(text)
+            if need.marker is None or need.marker.evaluate({"extra": ""}):
+                pinned = pins.get(canonicalize_name(need.name))
+                assert pinned, f"{package} needs {need.name}"
+                assert need.specifier.contains(pinned, prereleases=True), f"{package} needs {text}"
+
+
+def test_metadata_accept_the_pinned_versions():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    pins = _pins("requirements.txt")
+    for text in [*project["dependencies"], *project["optional-dependencies"]["cpu"]]:
+        need = Requirement(text)
+        assert need.specifier.contains(pins[canonicalize_name(need.name)]), text
+
+
+def test_gpu_requirements_name_a_package_for_each_cuda_library():
+    from mxnetseg.compat import CUDA_LIBRARIES
+
+    packages = {name.split("-", 1)[1].rsplit("-", 1)[0].replace("-", "_") for name in _pins("requirements-gpu.txt")}
+    assert set(CUDA_LIBRARIES.values()) <= packages
+
+
+def test_every_make_target_is_documented():
+    text = (ROOT / "Makefile").read_text()
+    phony = set(re.search(r"^\.PHONY: (.+)$", text, re.M)[1].split())
+    assert phony == set(re.findall(r"^([a-z-]+):.*## ", text, re.M))
