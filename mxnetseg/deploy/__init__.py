@@ -1,0 +1,1 @@
+"""Deployment: networks that run without this package."""

@@ -1,0 +1,226 @@
+"""The evaluator: validation during training and ``eval.py`` run this same code."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from typing import Any
+
+import mxnet as mx
+import numpy as np
+from tqdm import tqdm
+
+from ..config import EvalConfig
+from ..data.base import SegmentationDataset
+from ..data.loader import EvalLoader, Example
+from ..errors import ConfigError, DataError
+from ..metrics import ConfusionMatrix
+from .inference import MEAN, STD, Predictor, run_together
+from .protocols import describe
+
+__all__ = ["EvalResult", "Evaluator"]
+
+OnExample = Callable[[Example, np.ndarray], None]
+
+
+@dataclass
+class EvalResult:
+    """What an evaluation found.
+
+    Attributes
+    ----------
+    metrics : dict of str to float
+        PA, mIoU (classes present), mIoU_all (absent classes count 0), mAcc, FWIoU, mDice; fractions.
+    confusion : ConfusionMatrix
+        The counts behind them.
+    per_class : list of dict
+        A row per class, see :meth:`ConfusionMatrix.per_class`.
+    protocol : str
+        How images were run.
+    images : int
+        Images evaluated.
+    skipped : list of (str, str)
+        Damaged files left out, with the reason.
+    seconds : float
+        Wall time.
+    """
+
+    metrics: dict[str, float]
+    confusion: ConfusionMatrix
+    per_class: list[dict[str, Any]]
+    protocol: str
+    images: int
+    skipped: list[tuple[str, str]] = field(default_factory=list)
+    seconds: float = 0.0
+
+    def as_dict(self) -> dict[str, Any]:
+        """Everything, ready for JSON (undefined values are None)."""
+        names = [row["class"] for row in self.per_class]
+        return {
+            **self.confusion.as_dict(names),
+            "protocol": self.protocol,
+            "images": self.images,
+            "skipped": [{"file": file, "reason": reason} for file, reason in self.skipped],
+            "seconds": round(self.seconds, 3),
+        }
+
+
+class Evaluator:
+    """Runs a network over a data set and counts.
+
+    Images are read in worker processes, one at a time per device, and dropped when counted: memory does not grow
+    with their number. With several contexts they are dealt out in turn; counts are integers, so the result is
+    the same for any number of contexts.
+
+    Parameters
+    ----------
+    dataset : SegmentationDataset
+        Images, and labels to score (without labels only `on_example` sees the predictions).
+    config : EvalConfig
+        Protocol.
+    crop : (int, int)
+        Window (height, width) where the configuration names none: the training crop.
+    workers : int
+        Processes that read images; 0 reads in this process.
+    max_bad_samples : int
+        Damaged images tolerated before stopping.
+    limit : int, optional
+        Evaluate the first images only.
+    mean, std : sequence of float
+        Normalisation of the network's input.
+    """
+
+    def __init__(
+        self,
+        dataset: SegmentationDataset,
+        config: EvalConfig,
+        crop: tuple[int, int],
+        *,
+        workers: int = 0,
+        max_bad_samples: int = 0,
+        limit: int | None = None,
+        mean: Sequence[float] = MEAN,
+        std: Sequence[float] = STD,
+    ):
+        self.dataset, self.config, self.crop = dataset, config, crop
+        self.workers, self.max_bad_samples, self.limit = workers, max_bad_samples, limit
+        self.mean, self.std = mean, std
+
+    def evaluate(
+        self,
+        model: Any,
+        ctx: mx.Context | Sequence[mx.Context],
+        on_example: OnExample | None = None,
+        progress: bool = True,
+    ) -> EvalResult:
+        """Score a network.
+
+        Parameters
+        ----------
+        model : SegmentationModel
+            Its parameters must be on every context.
+        ctx : mx.Context or sequence of mx.Context
+            Devices to use.
+        on_example : callable, optional
+            Called in order with each example and its prediction, uint8 (H, W).
+        progress : bool
+            Show a bar with the running mIoU (only on a terminal).
+
+        Returns
+        -------
+        EvalResult
+
+        Raises
+        ------
+        ConfigError
+            If network and data set have different numbers of classes.
+        DataError
+            If there is nothing to evaluate, too many images are damaged, or scores are not finite.
+        """
+        self._check(model)
+        start = time.perf_counter()
+        predictors = self._predictors(model, [ctx] if isinstance(ctx, mx.Context) else list(ctx))
+        confusion, images, labelled = ConfusionMatrix(model.num_classes), 0, False
+        with closing(self._loader()) as loader, self._bar(progress) as bar:
+            for example, prediction in self._predictions(loader, predictors):
+                if example.label is not None:
+                    labelled = True
+                    self._count(confusion, example, prediction)
+                if on_example:
+                    on_example(example, prediction)
+                images += 1
+                bar.update()
+                if labelled:
+                    bar.set_postfix(mIoU=f"{confusion.miou:.4f}", refresh=False)
+        self._check_outcome(images, labelled, confusion)
+        return EvalResult(
+            metrics=confusion.summary(),
+            confusion=confusion,
+            per_class=confusion.per_class(self.dataset.classes),
+            protocol=self.protocol,
+            images=images,
+            skipped=list(loader.skipped),
+            seconds=time.perf_counter() - start,
+        )
+
+    @property
+    def protocol(self) -> str:
+        """Protocol in words."""
+        size = self.config.crop_size or self.crop
+        return describe(self.config, (size, size) if isinstance(size, int) else tuple(size))
+
+    def _check(self, model: Any) -> None:
+        if model.num_classes != self.dataset.num_classes:
+            raise ConfigError(
+                f"the network has {model.num_classes} classes, {self.dataset.name} has {self.dataset.num_classes}",
+                "the data set that the network was trained for",
+                "name the data set with --data, or use another checkpoint",
+            )
+
+    def _predictors(self, model: Any, contexts: list[mx.Context]) -> list[Predictor]:
+        return [
+            Predictor(model.inference, self.config, self.crop, c, mean=self.mean, std=self.std, divisor=model.divisor)
+            for c in contexts
+        ]
+
+    def _loader(self) -> EvalLoader:
+        return EvalLoader(self.dataset, self.workers, max_bad_samples=self.max_bad_samples, limit=self.limit)
+
+    def _bar(self, progress: bool) -> tqdm:
+        total = min(len(self.dataset), self.limit or len(self.dataset))
+        return tqdm(
+            total=total, desc="evaluate", unit="img", disable=not (progress and sys.stderr.isatty()), leave=False
+        )
+
+    @staticmethod
+    def _predictions(examples: Iterable[Example], predictors: list[Predictor]) -> Iterator[tuple[Example, np.ndarray]]:
+        """Deal the examples to the devices, one each at a time; results in the order of the examples."""
+        group: list[Example] = []
+
+        def flush() -> Iterator[tuple[Example, np.ndarray]]:
+            pairs = zip(predictors, group, strict=False)
+            yield from zip(group, run_together([p.labels_steps(e.image, e.name) for p, e in pairs]), strict=True)
+            group.clear()
+
+        for example in examples:
+            group.append(example)
+            if len(group) == len(predictors):
+                yield from flush()
+        yield from flush()
+
+    @staticmethod
+    def _count(confusion: ConfusionMatrix, example: Example, prediction: np.ndarray) -> None:
+        try:
+            confusion.update(example.label, prediction)
+        except DataError as error:
+            raise DataError(f"{example.name}: {error.found}", error.expected, error.remedy) from error
+
+    def _check_outcome(self, images: int, labelled: bool, confusion: ConfusionMatrix) -> None:
+        where = f"{self.dataset.name} ({self.dataset.split})"
+        if not images:
+            raise DataError(f"{where}: no image could be evaluated")
+        if labelled and not confusion.pixels:
+            raise DataError(f"{where}: no labelled pixel in {images} images", "labels other than the ignored value")

@@ -1,0 +1,71 @@
+"""Where a checkpoint is, and what it says about itself against what was typed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ..errors import CheckpointError, ConfigError, suggest
+from ..registry import MODELS
+
+__all__ = ["find_checkpoint", "refuse_contradictions"]
+
+
+def find_checkpoint(name: str | Path, model: str | None = None, weights: str | Path = "weights") -> Path:
+    """Path of a checkpoint given by path or by its bare name in ``weights/<model>/``.
+
+    Parameters
+    ----------
+    name : str or path
+        Path, or file name with or without ``.params``.
+    model : str, optional
+        Only look in this model's folder (official or short name).
+    weights : path
+        Folder of the models' folders.
+
+    Raises
+    ------
+    CheckpointError
+        If there is no such file, or several; similar names are proposed.
+    """
+    weights, path = Path(weights), Path(name)
+    if path.is_file():
+        return path
+    folders = [weights / MODELS.entry(model).name.lower()] if model else sorted(weights.glob("*/"))
+    names = [path.name, f"{path.name}.params"] if path.parent == Path() else []
+    found = [folder / n for folder in folders for n in names if (folder / n).is_file()]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise CheckpointError(f"{name} is in several folders: {', '.join(map(str, found))}", "its path")
+    there = [str(p) for folder in folders for p in sorted(folder.glob("*.params"))]
+    looked = ", ".join(map(str, [path, *(folder / path.name for folder in folders)][:4]))
+    hint = suggest(path.name, [Path(p).name for p in there])
+    raise CheckpointError(
+        f"no checkpoint {name}",
+        f"a weights file; looked for {looked}",
+        hint or (f"known: {', '.join(there[-3:])}" if there else f"train first; {weights}/ holds no weights"),
+    )
+
+
+def refuse_contradictions(recorded: Mapping[str, Any], typed: Mapping[str, Any], source: str) -> None:
+    """Compare what was typed with what the checkpoint records; None stands for "not given" on both sides.
+
+    Raises
+    ------
+    ConfigError
+        Naming every flag with both values.
+    """
+    wrong = [
+        f"--{key} {value} was typed, {source} was trained with {key} = {recorded[key]}"
+        for key, value in typed.items()
+        if value is not None and recorded.get(key) is not None and not _same(recorded[key], value)
+    ]
+    if wrong:
+        raise ConfigError("\n".join(wrong), "the checkpoint's own values", "leave these flags away")
+
+
+def _same(a: Any, b: Any) -> bool:
+    """Equality; words without regard to case."""
+    return a.lower() == b.lower() if isinstance(a, str) and isinstance(b, str) else a == b

@@ -1,0 +1,323 @@
+"""The command ``mxnetseg eval``: scores, predictions and speed of a checkpoint."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .config import Config, apply_overrides, load_config
+from .deploy.export import parse_size
+from .engine.lookup import find_checkpoint, refuse_contradictions
+from .errors import ConfigError, DataError
+from .registry import DATASETS, MODELS
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from .data.base import SegmentationDataset
+    from .data.loader import Example
+    from .engine.evaluator import EvalResult
+
+__all__ = ["HELP", "add_arguments", "evaluation_config", "format_table", "run"]
+
+HELP = "score a checkpoint, write its predictions, or measure its speed"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    flag = argparse.BooleanOptionalAction
+    add = parser.add_argument
+    add("--purpose", choices=("score", "speed"), default="score", help="score (default), or speed")
+    add("--checkpoint", metavar="FILE", help="weights: a path, or a name in weights/<model>/")
+    add("--model", help="model; the checkpoint's own when empty, a contradiction is an error (so for the next three)")
+    add("--backbone", help="backbone")
+    add("--dilate", action=flag, default=None, help="dilated backbone")
+    add("--aux", action=flag, default=None, help="auxiliary heads")
+    add("--ctx", nargs="+", default=["cpu"], metavar="ID", help="GPU ids, or cpu (default), or cpu0 cpu1")
+    add("--data", help="data set; the one of the checkpoint when empty")
+    add("--data-root", metavar="DIR", help="folder of the data set")
+    add("--config", metavar="FILE", help="configuration whose data and eval sections replace the checkpoint's")
+    add(
+        "--mode",
+        choices=("val", "test", "testval"),
+        default="val",
+        help="val: metrics; test: coloured predictions of "
+        "the test split; testval: metrics, coloured predictions and overlays of the validation split",
+    )
+    add("--split", help="split instead of the mode's own")
+    add(
+        "--protocol",
+        choices=("whole", "slide", "gluon"),
+        help="inference protocol; the checkpoint's configuration "
+        "when empty, or gluon (the original's) when --crop, --base or --ms is given",
+    )
+    add("--crop", type=parse_size, metavar="N|HxW", help="window")
+    add("--base", type=int, metavar="N", help="longer side at scale 1")
+    add("--ms", action="store_true", help="several scales and mirroring, with the original's scales for the data set")
+    add("--scales", type=float, nargs="+", metavar="S", help="scales")
+    add("--flip", action=flag, default=None, help="average with the mirrored image")
+    add("--overlap", type=float, metavar="SHARE", help="overlap of the windows")
+    add("--submission", action="store_true", help="with --mode test: label-id files for the benchmark's server")
+    add("--save-dir", metavar="DIR", help="where files go (predictions/<data>/<checkpoint>)")
+    add("--workers", type=int, metavar="N", help="processes that read images")
+    add("--limit", type=int, metavar="N", help="evaluate the first N images only")
+    add("--json", action="store_true", help="print JSON instead of the table")
+    add("--warmup", type=int, default=10, metavar="N", help="speed: iterations before the clock starts (10)")
+    add("--iterations", type=int, default=50, metavar="N", help="speed: timed iterations (50)")
+    add("overrides", nargs="*", metavar="KEY=VALUE", help="overrides of the configuration")
+
+
+def evaluation_config(args: argparse.Namespace, recorded: dict[str, Any]) -> Config:
+    """Configuration of an evaluation.
+
+    Precedence: flags, then ``key=value``, then ``--config`` (its data and eval sections), then the checkpoint.
+
+    Parameters
+    ----------
+    args : Namespace
+        Parsed arguments.
+    recorded : dict
+        Configuration stored in the checkpoint.
+
+    Raises
+    ------
+    ConfigError
+        If a value is wrong.
+    """
+    values = dict(recorded)
+    if args.config:
+        given = load_config(args.config).model_dump(mode="json")
+        values |= {section: given[section] for section in ("data", "eval")}
+    # The checkpoint may come from another machine: its data folder only counts for its own data set.
+    if args.data:
+        name = DATASETS.entry(args.data).name
+        if name != (values.get("data") or {}).get("name"):
+            values["data"] = {k: v for k, v in (values.get("data") or {}).items() if k in ("base_size", "crop_size")}
+        values = apply_overrides(values, [f"data.name={name}"])
+    config = load_config(values, args.overrides)
+    if args.data_root:
+        config.data.root = args.data_root
+    if args.workers is not None:
+        config.data.workers = args.workers
+    _set_protocol(config, args)
+    return config
+
+
+def _set_protocol(config: Config, args: argparse.Namespace) -> None:
+    """Apply the protocol flags; --crop, --base or --ms alone mean the original's protocol."""
+    from .engine.protocols import historical_scales
+
+    chosen = config.eval
+    if args.protocol:
+        chosen.protocol = args.protocol
+    elif args.crop or args.base or args.ms:
+        chosen.protocol = "gluon"
+    if chosen.protocol == "gluon" and not chosen.base_size:
+        chosen.base_size = config.data.base_size
+    if args.crop:
+        chosen.crop_size = args.crop
+    if args.base:
+        chosen.base_size = args.base
+    if args.ms:
+        chosen.scales, chosen.flip = historical_scales(config.data.name), True
+    if args.scales:
+        chosen.scales = args.scales
+    if args.flip is not None:
+        chosen.flip = args.flip
+    if args.overlap is not None:
+        chosen.overlap = args.overlap
+
+
+def format_table(result: EvalResult) -> str:
+    """Per-class table and totals, for the terminal."""
+    rows = result.per_class
+    width = max(len("class"), *(len(r["class"]) for r in rows))
+    columns = ("IoU", "Acc", "precision")
+    lines = [f"{'class':{width}}  {'IoU':>7}  {'Acc':>7}  {'precision':>9}  {'pixels':>12}"]
+    for row in rows:
+        cells = [("-" if row[c] is None else f"{100 * row[c]:.2f}").rjust(max(7, len(c))) for c in columns]
+        lines.append(f"{row['class']:{width}}  {'  '.join(cells)}  {row['support']:>12}")
+    m = result.metrics
+    totals = f"PA {100 * m['PA']:.2f}   mIoU {100 * m['mIoU']:.2f}   mAcc {100 * m['mAcc']:.2f}"
+    if m["mIoU_all"] != m["mIoU"]:
+        totals += f"   mIoU with absent classes as 0: {100 * m['mIoU_all']:.2f}"
+    return "\n".join([*lines, "", f"{totals}   FWIoU {100 * m['FWIoU']:.2f}   (percent)"])
+
+
+class _Writer:
+    """Writes the pictures of each prediction."""
+
+    def __init__(self, dataset: SegmentationDataset, folder: Path, mode: str, submission: bool):
+        self.dataset, self.folder, self.mode, self.submission = dataset, folder, mode, submission
+
+    def __call__(self, example: Example, labels: np.ndarray) -> None:
+        from . import visual
+
+        palette = self.dataset.palette
+        visual.write_image(self.folder / "color" / f"{example.name}.png", visual.colorize(labels, palette))
+        if self.mode == "testval":
+            blended = visual.overlay(example.image, labels, palette)
+            picture = visual.with_legend(blended, labels, self.dataset.classes, palette)
+            visual.write_image(self.folder / "overlay" / f"{example.name}.png", picture)
+        if self.submission:
+            self._write_submission(example, labels)
+
+    def _write_submission(self, example: Example, labels: np.ndarray) -> None:
+        from . import visual
+
+        encoded = self.dataset.encode_prediction(labels)
+        size = getattr(self.dataset, "submission_size", None)
+        if size and encoded.shape != tuple(size):
+            raise DataError(
+                f"{example.name}: the prediction is {encoded.shape[0]}x{encoded.shape[1]}",
+                f"{size[0]}x{size[1]}, the size that the benchmark's server accepts",
+                "evaluate the original images",
+            )
+        visual.write_image(self.folder / "submission" / self.dataset.submission_name(example.index), encoded)
+
+
+def _recorded(meta: dict[str, Any]) -> dict[str, Any]:
+    """What a checkpoint says about its network, with the model's defaults filled in."""
+    model = dict(meta["model"])
+    facts = MODELS.entry(model["name"]).meta
+    return {
+        "model": model["name"],
+        "backbone": model.get("backbone") or facts.get("default_backbone"),
+        "dilate": model["dilate"] if model.get("dilate") is not None else facts.get("default_dilate"),
+        "aux": model.get("aux"),
+    }
+
+
+def _typed(args: argparse.Namespace) -> dict[str, Any]:
+    name = MODELS.entry(args.model).name if args.model else None
+    return {"model": name, "backbone": args.backbone, "dilate": args.dilate, "aux": args.aux}
+
+
+def _check_classes(checkpoint: Path, meta: dict[str, Any], dataset: SegmentationDataset) -> None:
+    trained = list(meta.get("classes") or [])
+    if trained and trained != list(dataset.classes):
+        raise ConfigError(
+            f"{checkpoint.name} was trained for {meta.get('data')} ({len(trained)} classes), "
+            f"{dataset.name} has {'other' if len(trained) == len(dataset.classes) else len(dataset.classes)} classes",
+            "a data set with the classes of the checkpoint",
+            f"use --data {meta.get('data')}, or another checkpoint",
+        )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Score or time a checkpoint."""
+    return _speed(args) if args.purpose == "speed" else _score(args)
+
+
+def _open(args: argparse.Namespace) -> tuple[Path, Any, dict[str, Any], list[Any]]:
+    """Checkpoint path, network on all contexts, metadata, contexts."""
+    from .engine.checkpoint import load_checkpoint, load_model
+    from .engine.context import resolve_contexts
+
+    if not args.checkpoint:
+        raise ConfigError("no checkpoint", "--checkpoint FILE", "train first, or name a file in weights/<model>/")
+    path = find_checkpoint(args.checkpoint, args.model)
+    refuse_contradictions(_recorded(load_checkpoint(path).meta), _typed(args), path.name)
+    contexts = resolve_contexts(args.ctx)
+    model, loaded = load_model(path, contexts[0])
+    if len(contexts) > 1:
+        model.collect_params().reset_ctx(contexts)
+    return path, model, loaded.meta, contexts
+
+
+def _score(args: argparse.Namespace) -> int:
+    if args.submission and args.mode != "test":
+        raise ConfigError("--submission with --mode " + args.mode, "--mode test")
+    path, model, meta, contexts = _open(args)
+    from .data import build_dataset
+    from .engine.evaluator import Evaluator
+
+    config = evaluation_config(args, meta.get("config") or {})
+    split = args.split or (config.data.test_split if args.mode == "test" else config.data.val_split)
+    dataset = build_dataset(config.data, split)
+    _check_classes(path, meta, dataset)
+    folder = Path(args.save_dir or Path("predictions") / dataset.name.lower() / path.stem)
+    evaluator = Evaluator(
+        dataset,
+        config.eval,
+        config.crop(),
+        workers=config.data.workers,
+        max_bad_samples=config.data.max_bad_samples,
+        limit=args.limit,
+        mean=meta["mean"],
+        std=meta["std"],
+    )
+    writer = _Writer(dataset, folder, args.mode, args.submission) if args.mode != "val" else None
+    result = evaluator.evaluate(model, contexts, writer)
+    record = {"mode": args.mode, "data": dataset.name, "split": split, "checkpoint": path.name, **result.as_dict()}
+    record["eval"] = config.eval.model_dump(mode="json")
+    _write_result(folder, args.mode, record, result)
+    _print_result(args, record, result, folder)
+    return 0
+
+
+def _write_result(folder: Path, mode: str, record: dict[str, Any], result: EvalResult) -> None:
+    from . import visual
+
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"{mode}.json").write_text(json.dumps(record, indent=1))
+    if result.confusion.pixels:
+        names = [row["class"] for row in result.per_class]
+        title = f"{record['checkpoint']}, {record['data']} {record['split']}: "
+        picture = visual.confusion_picture(result.confusion.counts, names, title + "confusion")
+        visual.write_image(folder / f"{mode}_confusion.png", picture)
+        bars = visual.class_bars(result.per_class, mean=result.metrics["mIoU"], title="IoU per class, percent")
+        visual.write_image(folder / f"{mode}_classes.png", bars)
+
+
+def _print_result(args: argparse.Namespace, record: dict[str, Any], result: EvalResult, folder: Path) -> None:
+    if args.json:
+        print(json.dumps(record))
+        return
+    if result.confusion.pixels:
+        print(format_table(result))
+    print(f"{record['data']} {record['split']}: {result.images} images in {result.seconds:.1f} s")
+    print(f"protocol: {result.protocol}")
+    for file, reason in result.skipped:
+        print(f"skipped {file}: {reason}")
+    print(f"files in {folder}")
+
+
+def _speed(args: argparse.Namespace) -> int:
+    from .tools.speed import format_speed, measure
+
+    if args.checkpoint:
+        path, model, meta, contexts = _open(args)
+        config, source = load_config(meta.get("config") or {}), path.name
+    else:
+        model, config, contexts = _untrained(args)
+        source = "random weights"
+    height, width = args.crop or config.crop()
+    result = measure(model, (1, 3, height, width), contexts[0], args.warmup, args.iterations)
+    result |= {"model": type(model).__name__, "weights": source}
+    print(json.dumps(result) if args.json else f"{result['model']}, {source}\n{format_speed(result)}")
+    if args.save_dir:
+        folder = Path(args.save_dir)
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "speed.json").write_text(json.dumps(result, indent=1))
+    return 0
+
+
+def _untrained(args: argparse.Namespace) -> tuple[Any, Config, list[Any]]:
+    """Network with random weights, for speed alone."""
+    if not (args.model or args.config):
+        raise ConfigError("neither a checkpoint nor a model", "--checkpoint FILE, or --model NAME for random weights")
+    from .engine.context import resolve_contexts
+    from .models import build_model
+
+    config = load_config(args.config, args.overrides)
+    for key, value in _typed(args).items():
+        if value is not None:
+            setattr(config.model, "name" if key == "model" else key, value)
+    classes = DATASETS.entry(args.data or config.data.name).meta.get("classes", 19)
+    contexts = resolve_contexts(args.ctx)
+    model = build_model(config.model, classes)
+    model.initialize(ctx=contexts[0])
+    return model, config, contexts

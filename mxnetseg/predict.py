@@ -1,0 +1,203 @@
+"""The command ``mxnetseg predict``: index masks, coloured masks and overlays of images, folders and videos."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .config import EvalConfig, load_config
+from .deploy.export import parse_size
+from .engine.lookup import find_checkpoint
+from .errors import ConfigError, DataError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from .tools.media import Item
+
+__all__ = ["HELP", "ImageSegmenter", "add_arguments", "run"]
+
+HELP = "segment an image, a folder or a video"
+
+WHOLE_LIMIT = 3.0
+MAX_PIXELS = 60.0
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    add = parser.add_argument
+    add("inputs", nargs="+", metavar="IMAGE|FOLDER|VIDEO", help="what to segment; folders are searched in depth")
+    add("--checkpoint", required=True, metavar="FILE", help="weights: a path, or a name in weights/<model>/")
+    add("--out", metavar="DIR", help="where files go (predictions/<checkpoint>)")
+    add("--ctx", default="cpu", metavar="ID", help="GPU id or cpu (default)")
+    add(
+        "--protocol",
+        choices=("whole", "slide"),
+        help="one forward per image, or overlapping windows (when empty: windows from --whole-limit upward)",
+    )
+    add(
+        "--whole-limit",
+        type=float,
+        default=WHOLE_LIMIT,
+        metavar="MPIX",
+        help=f"largest image, in million pixels, that is run in one forward ({WHOLE_LIMIT:g})",
+    )
+    add(
+        "--max-pixels",
+        type=float,
+        default=MAX_PIXELS,
+        metavar="MPIX",
+        help=f"larger images, in million pixels, are skipped before they are decoded ({MAX_PIXELS:g})",
+    )
+    add("--crop", type=parse_size, metavar="N|HxW", help="window (the training crop)")
+    add("--ms", action="store_true", help="average several scales and the mirror image")
+    add("--alpha", type=float, default=0.5, metavar="SHARE", help="share of the colour in overlays (0.5)")
+
+
+class ImageSegmenter:
+    """Segments images of any size with the network of a checkpoint.
+
+    Parameters
+    ----------
+    model : SegmentationModel
+        Network on `ctx`.
+    meta : dict
+        Metadata of its checkpoint (classes, palette, normalisation, data, configuration).
+    ctx : mx.Context
+        Device.
+    protocol : {"whole", "slide"}, optional
+        Chosen by the image's size when None.
+    whole_limit : float
+        Largest image run in one forward, in million pixels, when `protocol` is None.
+    crop : (int, int), optional
+        Window; the training crop when None.
+    multi_scale : bool
+        Average the original's scales and the mirror image.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        meta: dict[str, Any],
+        ctx: Any,
+        protocol: str | None = None,
+        whole_limit: float = WHOLE_LIMIT,
+        crop: tuple[int, int] | None = None,
+        multi_scale: bool = False,
+    ):
+        from .engine.inference import Predictor
+        from .engine.protocols import describe, historical_scales
+
+        scales = historical_scales(meta["data"]) if multi_scale else [1.0]
+        crop = crop or load_config(meta.get("config") or {}).crop()
+        self.protocol, self.whole_limit = protocol, whole_limit
+        self._predictors, self._described = {}, {}
+        for name in ("whole", "slide"):
+            settings = EvalConfig(protocol=name, scales=scales, flip=multi_scale)
+            self._described[name] = describe(settings, crop)
+            self._predictors[name] = Predictor(
+                model.inference, settings, crop, ctx, mean=meta["mean"], std=meta["std"], divisor=model.divisor
+            )
+
+    def choose(self, image: np.ndarray) -> str:
+        """Protocol for an image."""
+        small = image.shape[0] * image.shape[1] <= self.whole_limit * 1e6
+        return self.protocol or ("whole" if small else "slide")
+
+    def describe(self) -> str:
+        """Protocol in words."""
+        if self.protocol:
+            return self._described[self.protocol]
+        return f"{self._described['whole']}; above {self.whole_limit:g} million pixels: {self._described['slide']}"
+
+    def __call__(self, image: np.ndarray, name: str) -> np.ndarray:
+        """Labels uint8 (H, W) of an image uint8 (H, W, 3)."""
+        return self._predictors[self.choose(image)].labels(image, name)
+
+
+class _Output:
+    """Where and how results are written."""
+
+    def __init__(self, folder: Path, meta: dict[str, Any], alpha: float):
+        import numpy as np
+
+        self.folder, self.alpha = folder, alpha
+        self.classes, self.palette = meta["classes"], np.asarray(meta["palette"], np.uint8)
+
+    def image(self, name: str, image: np.ndarray, labels: np.ndarray) -> None:
+        from . import visual
+
+        picture = visual.with_legend(self.overlay(image, labels), labels, self.classes, self.palette)
+        for kind, array in (("mask", labels), ("color", visual.colorize(labels, self.palette)), ("overlay", picture)):
+            visual.write_image(self.folder / kind / f"{name}.png", array)
+
+    def overlay(self, image: np.ndarray, labels: np.ndarray) -> np.ndarray:
+        from . import visual
+
+        return visual.overlay(image, labels, self.palette, self.alpha)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Segment every input; 1 when nothing could be segmented."""
+    if not 0 <= args.alpha <= 1:
+        raise ConfigError(f"--alpha {args.alpha}", "a share from 0 to 1")
+    from .tools.media import collect
+
+    items = collect(args.inputs)
+    path = find_checkpoint(args.checkpoint)
+    from tqdm import tqdm
+
+    from .engine.checkpoint import load_model
+    from .engine.context import resolve_contexts
+
+    ctx = resolve_contexts([args.ctx])[0]
+    model, loaded = load_model(path, ctx)
+    segmenter = ImageSegmenter(model, loaded.meta, ctx, args.protocol, args.whole_limit, args.crop, args.ms)
+    output = _Output(Path(args.out or Path("predictions") / path.stem), loaded.meta, args.alpha)
+    skipped = []
+    for item in tqdm(items, desc="predict", unit="file", disable=len(items) < 2 or not sys.stderr.isatty()):
+        try:
+            _segment(item, segmenter, output, int(args.max_pixels * 1e6))
+        except DataError as error:
+            skipped.append((item.path, "; ".join(filter(None, (error.found, error.expected, error.remedy)))))
+    _summarize(len(items) - len(skipped), skipped, segmenter, output)
+    return 0 if len(skipped) < len(items) else 1
+
+
+def _segment(item: Item, segmenter: ImageSegmenter, output: _Output, max_pixels: int) -> None:
+    from .tools.media import read_picture
+
+    if item.is_video:
+        _segment_video(item, segmenter, output)
+        return
+    image = read_picture(item.path, max_pixels)
+    output.image(item.name, image, segmenter(image, str(item.path)))
+
+
+def _segment_video(item: Item, segmenter: ImageSegmenter, output: _Output) -> None:
+    from tqdm import tqdm
+
+    from .tools.media import VideoWriter, read_frames
+
+    frames, rate, count = read_frames(item.path)
+    written = 0
+    with VideoWriter(output.folder / "overlay" / f"{item.name}.mp4", rate) as video:
+        bar: Iterator[np.ndarray] = tqdm(
+            frames, item.path.name, count or None, unit="frame", leave=False, disable=not sys.stderr.isatty()
+        )
+        for frame in bar:
+            video.write(output.overlay(frame, segmenter(frame, f"{item.path} frame {written}")))
+            written += 1
+        if not written:
+            raise DataError("a video without frames")
+
+
+def _summarize(done: int, skipped: list[tuple[Path, str]], segmenter: ImageSegmenter, output: _Output) -> None:
+    print(f"{done} segmented, {len(skipped)} skipped; protocol: {segmenter.describe()}")
+    for path, reason in skipped:
+        print(f"skipped {path}: {reason}")
+    if done:
+        print(f"files in {output.folder}: mask (class indices), color, overlay")
