@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from .config import Config, apply_overrides, load_config
 from .deploy.export import parse_size
+from .engine.atomic import replace_file
 from .engine.lookup import find_checkpoint, refuse_contradictions
 from .errors import ConfigError, DataError
 from .registry import DATASETS, MODELS
@@ -35,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--backbone", help="backbone")
     add("--dilate", action=flag, default=None, help="dilated backbone")
     add("--aux", action=flag, default=None, help="auxiliary heads")
-    add("--ctx", nargs="+", default=["cpu"], metavar="ID", help="GPU ids, or cpu (default), or cpu0 cpu1")
+    add("--ctx", nargs="+", metavar="ID", help="GPU ids, or cpu, or cpu0 cpu1 (GPU 0 if usable, else cpu)")
     add("--data", help="data set; the one of the checkpoint when empty")
     add("--data-root", metavar="DIR", help="folder of the data set")
     add("--config", metavar="FILE", help="configuration whose data and eval sections replace the checkpoint's")
@@ -213,17 +214,17 @@ def run(args: argparse.Namespace) -> int:
 
 def _open(args: argparse.Namespace) -> tuple[Path, Any, dict[str, Any], list[Any]]:
     """Checkpoint path, network on all contexts, metadata, contexts."""
-    from .engine.checkpoint import load_checkpoint, load_model
+    from .engine.checkpoint import load_model, read_meta
     from .engine.context import resolve_contexts
 
     if not args.checkpoint:
         raise ConfigError("no checkpoint", "--checkpoint FILE", "train first, or name a file in weights/<model>/")
     path = find_checkpoint(args.checkpoint, args.model)
-    refuse_contradictions(_recorded(load_checkpoint(path).meta), _typed(args), path.name)
+    meta = read_meta(path)
+    if "model" in meta:
+        refuse_contradictions(_recorded(meta), _typed(args), path.name)
     contexts = resolve_contexts(args.ctx)
-    model, loaded = load_model(path, contexts[0])
-    if len(contexts) > 1:
-        model.collect_params().reset_ctx(contexts)
+    model, loaded = load_model(path, contexts)
     return path, model, loaded.meta, contexts
 
 
@@ -262,7 +263,7 @@ def _write_result(folder: Path, mode: str, record: dict[str, Any], result: EvalR
     from . import visual
 
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / f"{mode}.json").write_text(json.dumps(record, indent=1))
+    replace_file(folder / f"{mode}.json", json.dumps(record, indent=1).encode())
     if result.confusion.pixels:
         names = [row["class"] for row in result.per_class]
         title = f"{record['checkpoint']}, {record['data']} {record['split']}: "
@@ -301,7 +302,7 @@ def _speed(args: argparse.Namespace) -> int:
     if args.save_dir:
         folder = Path(args.save_dir)
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "speed.json").write_text(json.dumps(result, indent=1))
+        replace_file(folder / "speed.json", json.dumps(result, indent=1).encode())
     return 0
 
 

@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("inputs", nargs="+", metavar="IMAGE|FOLDER|VIDEO", help="what to segment; folders are searched in depth")
     add("--checkpoint", required=True, metavar="FILE", help="weights: a path, or a name in weights/<model>/")
     add("--out", metavar="DIR", help="where files go (predictions/<checkpoint>)")
-    add("--ctx", default="cpu", metavar="ID", help="GPU id or cpu (default)")
+    add("--ctx", metavar="ID", help="GPU id, or cpu (GPU 0 if usable, else cpu)")
     add(
         "--protocol",
         choices=("whole", "slide"),
@@ -153,7 +153,7 @@ def run(args: argparse.Namespace) -> int:
     from .engine.checkpoint import load_model
     from .engine.context import resolve_contexts
 
-    ctx = resolve_contexts([args.ctx])[0]
+    ctx = resolve_contexts([args.ctx] if args.ctx else None)[0]
     model, loaded = load_model(path, ctx)
     segmenter = ImageSegmenter(model, loaded.meta, ctx, args.protocol, args.whole_limit, args.crop, args.ms)
     output = _Output(Path(args.out or Path("predictions") / path.stem), loaded.meta, args.alpha)

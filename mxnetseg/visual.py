@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +9,8 @@ from typing import Any
 import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
+
+from .engine.atomic import replace_file
 
 __all__ = [
     "areas",
@@ -277,12 +277,4 @@ def write_image(path: str | Path, picture: np.ndarray) -> None:
     done, data = cv2.imencode(path.suffix, bgr)
     if not done:
         raise OSError(f"cannot encode {path}")
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:40]}.", suffix=".tmp")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data.tobytes())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
+    replace_file(path, data.tobytes())
