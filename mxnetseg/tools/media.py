@@ -71,7 +71,7 @@ def collect(inputs: Sequence[str | Path]) -> list[Item]:
     items = []
     for (path, _, _), names in zip(files, candidates, strict=True):
         unique = (n for i, n in enumerate(names) if sum(c[i] == n for c in candidates) == 1 and n not in used)
-        name = next(unique, None) or _numbered(names[-1], used)
+        name = next(unique, None) or _numbered(str(Path(names[-1]).with_suffix("")), used)
         used.add(name)
         items.append(Item(path, name))
     return items
