@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from html import escape
 
 import numpy as np
-from matplotlib.ticker import MaxNLocator
 
 __all__ = ["heat_table", "line_chart", "thin"]
 
@@ -24,7 +23,11 @@ def thin(points: Points, count: int = 150) -> list[tuple[float, float]]:
 
 
 def _ticks(low: float, high: float, count: int) -> list[float]:
-    return [float(t) for t in MaxNLocator(count).tick_values(low, high)]
+    """Multiples of 1, 2 or 5 times a power of ten that enclose the range."""
+    raw = max(high - low, 1e-12) / count
+    magnitude = 10.0 ** np.floor(np.log10(raw))
+    step = magnitude * next(m for m in (1, 2, 5, 10) if m * magnitude >= raw * (1 - 1e-9))
+    return [float(i * step) for i in range(int(np.floor(low / step + 1e-9)), int(np.ceil(high / step - 1e-9)) + 1)]
 
 
 class _Frame:

@@ -1,0 +1,127 @@
+"""``mxnetseg quickstart``: the whole loop on generated street scenes, ending with a page that shows it.
+
+It calls what the other commands call: the data set, the trainer, the evaluator, the export.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .tools.listing import CONFIGS
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from .config import Config
+    from .engine.evaluator import EvalResult
+    from .tools.run_report import Shown
+
+__all__ = ["CONFIG", "HELP", "add_arguments", "run"]
+
+HELP = "Generate data, train, evaluate, predict and export; a page shows the result."
+CONFIG = CONFIGS / "synthetic" / "quickstart.yaml"
+FAST = ("train.epochs=1", "train.max_steps=4", "data.options.train=16", "data.options.val=6")
+SHOWN = 6  # images on the page
+STAGES = 5
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.add_argument("--out", default="quickstart", metavar="DIR", help="folder of everything it writes")
+    parser.add_argument("--fast", action="store_true", help="a few steps on a few images: does it run at all?")
+    parser.add_argument("overrides", nargs="*", metavar="key=value", help="configuration values to change")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the loop; the last line tells score, wall time and page."""
+    start, out = time.perf_counter(), Path(args.out)
+    config = _configure(args, out)
+
+    from .data import build_dataset
+
+    _stage(1, f"data: generated street scenes in {config.data.root}")
+    validation = build_dataset(config.data, config.data.val_split)
+    images = len(build_dataset(config.data, config.data.train_split))
+
+    import mxnet as mx
+
+    from .deploy.symbol import export_symbol
+    from .engine.checkpoint import load_model
+    from .engine.trainer import train
+    from .tools.report import write_report
+    from .tools.run_report import run_report
+    from .tools.speed import measure
+
+    _stage(2, f"training: {config.model.name} on {images} images, {config.train.epochs} epochs")
+    trained = train(config, [mx.cpu()])
+    _stage(3, f"evaluation of {trained.best_path}; pictures in {out / 'predictions'}")
+    model, _ = load_model(trained.best_path, mx.cpu())
+    result, shown = _evaluate(config, validation, model, out)
+    _stage(4, f"export to {out / 'export'}, reloaded without this package and compared")
+    _, error = export_symbol(trained.best_path, out / "export")
+    _stage(5, "speed and page")
+    height, width = shown[0].label.shape
+    speed = measure(model, (1, 3, height, width), mx.cpu(), iterations=20)
+    texts = {"title": "mxnetseg quickstart", "lead": _lead(config, images, error), "steps": _steps(trained.best_path)}
+    seconds = time.perf_counter() - start
+    report = run_report(config, validation, result, shown, trained.run_dir, seconds=seconds, speed=speed, **texts)
+    page = write_report(out / "report.html", report)
+    print(f"quickstart: mIoU={result.metrics['mIoU']:.2f} seconds={time.perf_counter() - start:.0f} page={page}")
+    return 0
+
+
+def _stage(number: int, text: str) -> None:
+    print(f"[{number}/{STAGES}] {text}", flush=True)
+
+
+def _configure(args: argparse.Namespace, out: Path) -> Config:
+    from .config import load_config
+
+    places = [f"data.root={out / ('data-fast' if args.fast else 'data')}"]
+    places += [f"train.weights_dir={out / 'weights'}", f"train.runs_dir={out / 'runs'}"]
+    return load_config(CONFIG, [*places, *(FAST if args.fast else ()), *args.overrides])
+
+
+def _evaluate(config: Config, dataset: Any, model: Any, out: Path) -> tuple[EvalResult, list[Shown]]:
+    """Score, write coloured predictions and overlays, keep the first examples for the page."""
+    import mxnet as mx
+
+    from .engine.evaluator import Evaluator
+    from .tools.run_report import Shown
+    from .visual import colorize, overlay, write_image
+
+    shown: list[Shown] = []
+
+    def keep(example: Any, prediction: np.ndarray) -> None:
+        stem = out / "predictions" / example.name
+        write_image(stem.with_name(f"{stem.name}_color.png"), colorize(prediction, dataset.palette))
+        write_image(stem.with_name(f"{stem.name}_overlay.png"), overlay(example.image, prediction, dataset.palette))
+        if len(shown) < SHOWN:
+            shown.append(Shown(example.name, example.image, example.label, prediction))
+
+    evaluator = Evaluator(dataset, config.eval, config.crop(), workers=config.data.workers)
+    result = evaluator.evaluate(model, mx.cpu(), on_example=keep)
+    (out / "eval.json").write_text(json.dumps(result.as_dict(), indent=2), encoding="utf-8")
+    return result, shown
+
+
+def _lead(config: Config, images: int, error: float) -> str:
+    return (
+        f"{config.model.name} ({config.model.backbone}) was trained from random weights on {images} generated street "
+        f"scenes for {config.train.epochs} epochs, scored on images it has not seen, exported as an MXNet symbol and "
+        f"reloaded without this package (largest relative difference {error:.1g})."
+    )
+
+
+def _steps(checkpoint: Path) -> list[tuple[str, str]]:
+    return [
+        ("Segment your own pictures with this network", f"mxnetseg predict PICTURE --checkpoint {checkpoint}"),
+        ("See which models, data sets and configurations there are", "mxnetseg list models\nmxnetseg list configs"),
+        ("Train on CamVid", "mxnetseg train --config configs/camvid/swiftresnet_resnet18.yaml --ctx cpu"),
+        ("Train on your own images: copy this file and edit it", "configs/custom/example.yaml"),
+        ("Check this installation", "mxnetseg doctor"),
+    ]
