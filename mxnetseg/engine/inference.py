@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from typing import Any
 
 import cv2
@@ -22,6 +22,8 @@ STD = (0.229, 0.224, 0.225)
 _SHIFTS = (0.0, 60.0, 120.0, 240.0)
 
 Steps = Generator[None, None, Any]
+Span = tuple[slice, slice]
+TakeRows = Callable[[np.ndarray], None]
 
 
 class _Capsule:
@@ -83,8 +85,9 @@ class Predictor:
 
     Notes
     -----
-    Windows are streamed: memory holds one (K, H, W) float32 map at the size of the scale, one at the image's
-    size when there are several scales, and what the network needs for one batch of windows.
+    Windows are streamed. Memory holds one (K, h, w) float32 map at the size of the scale, one more at the image's
+    size when they differ or there are several scales, and what the network needs for one batch of windows.
+    `labels` at a single scale of the image's size needs a map of one row of windows only.
     """
 
     def __init__(
@@ -139,23 +142,40 @@ class Predictor:
 
     def labels_steps(self, image: np.ndarray, name: str = "image") -> Steps:
         """Generator form of `labels`: yields while its device computes, returns the labels."""
-        if self._is_direct(image):
-            labels, finite = yield from self._direct_labels(image)
-            if not finite:
-                raise self._not_finite(name)
-            return labels
-        scores = yield from self.scores_steps(image, name)
-        return argmax_classes(scores)[0]
+        return (yield from self._attempts(self._labels_once, image, name))
 
     def scores_steps(self, image: np.ndarray, name: str = "image") -> Steps:
         """Generator form of `scores`."""
+        return (yield from self._attempts(self._scores_once, image, name))
+
+    def _attempts(self, once: Callable[[np.ndarray, float], Steps], image: np.ndarray, name: str) -> Steps:
+        """Result of the first attempt whose best scores are numbers; sums of exps are lowered until they are."""
         for shift in _SHIFTS if self.protocol.merge == "exp" else (0.0,):
-            scores = yield from self._all_scales(image, shift)
-            best = np.stack([scores[:, y].max(axis=0) for y in range(scores.shape[1])])
+            result, lowest = yield from once(image, shift)
             # A best score that underflowed would turn the argmax into a guess.
-            if np.isfinite(best).all() and best.min() >= np.finfo(np.float32).tiny:
-                return scores
+            if lowest >= np.finfo(np.float32).tiny or (self.protocol.merge == "softmax" and np.isfinite(lowest)):
+                return result
         raise self._not_finite(name)
+
+    def _scores_once(self, image: np.ndarray, shift: float) -> Steps:
+        scores = yield from self._all_scales(image, shift)
+        return scores, argmax_classes(scores)[1]
+
+    def _labels_once(self, image: np.ndarray, shift: float) -> Steps:
+        if not self._keeps_size(image):
+            scores = yield from self._all_scales(image, shift)
+            return argmax_classes(scores)
+        if self.config.scales[0] <= self.protocol.whole_up_to and not self.config.flip:
+            return (yield from self._direct_labels(image))
+        labels: list[np.ndarray] = []
+        lowest: list[float] = []
+
+        def take(rows: np.ndarray) -> None:
+            for results, value in zip((labels, lowest), argmax_classes(rows), strict=True):
+                results.append(value)
+
+        yield from self._one_scale(image, self.config.scales[0], shift, take)
+        return np.concatenate(labels), float(np.min(lowest))
 
     def _not_finite(self, name: str) -> DataError:
         if self.protocol.merge == "exp":
@@ -166,16 +186,12 @@ class Predictor:
             )
         return DataError(f"{name}: the network's scores are not finite", "finite numbers", "check the weights")
 
-    def _is_direct(self, image: np.ndarray) -> bool:
-        """Whether the labels are the argmax of the logits of a single forward."""
+    def _keeps_size(self, image: np.ndarray) -> bool:
+        """Whether there is one scale, at which the image keeps its size."""
         height, width = image.shape[:2]
         scales = self.config.scales
-        return (
-            len(scales) == 1
-            and not self.config.flip
-            and scales[0] <= self.protocol.whole_up_to
-            and self.protocol.scaled(height, width, self.config.base_size, scales[0]) == (height, width)
-        )
+        same = self.protocol.scaled(height, width, self.config.base_size, scales[0]) == (height, width)
+        return len(scales) == 1 and same
 
     def _direct_labels(self, image: np.ndarray) -> Steps:
         height, width = image.shape[:2]
@@ -188,8 +204,8 @@ class Predictor:
         output = output.slice_axis(2, 0, height).slice_axis(3, 0, width)
         labels, best = output.argmax(axis=1), output.max(axis=1)
         yield
-        labels = labels.asnumpy()[0].astype(label_dtype(output.shape[1]))
-        return labels, bool(np.isfinite(best.asnumpy()).all())
+        labels, best = labels.asnumpy()[0].astype(label_dtype(output.shape[1])), best.asnumpy()
+        return labels, float(best.min()) if np.isfinite(best).all() else np.nan
 
     def _all_scales(self, image: np.ndarray, shift: float) -> Steps:
         """Join the scales: their sum or mean at the image's own size."""
@@ -207,27 +223,58 @@ class Predictor:
             self._add_resized(total, part, weight)
         return total
 
-    def _one_scale(self, image: np.ndarray, scale: float, shift: float) -> Steps:
-        """Scores (K, h, w) of an image already at its scale."""
-        height, width = image.shape[:2]
-        rows, columns = self._grid(height, width, scale)
-        places = [(y, x) for y in rows.spans() for x in columns.spans()]
-        total = None
-        for start in range(0, len(places), self.batch):
-            chosen = places[start : start + self.batch]
+    def _one_scale(self, image: np.ndarray, scale: float, shift: float, take: TakeRows | None = None) -> Steps:
+        """Scores (K, h, w) of an image already at its scale; or None, its rows handed to `take` as they are done."""
+        rows, columns = self._grid(*image.shape[:2], scale)
+        spans = rows.spans()
+        total, first = None, 0
+        for i, y in enumerate(spans):
+            total = yield from self._window_row(image, (rows, columns), y, first, shift, total, take is None)
+            if take:
+                done = (spans[i + 1][0].start if i + 1 < len(spans) else rows.size) - first
+                self._divide(total[:, :done], rows, columns, first)
+                take(total[:, :done])
+                kept = y[0].stop - first - done
+                total[:, :kept] = total[:, done : done + kept].copy()
+                total[:, kept:] = 0
+                first += done
+        if take:
+            return None
+        self._divide(total, rows, columns, 0)
+        return total
+
+    def _divide(self, total: np.ndarray, rows: Windows, columns: Windows, first: int) -> None:
+        passes = 2 if self.config.flip and self.protocol.merge == "softmax" else 1
+        divide_counts(total, rows.counts()[first : first + total.shape[1]] * passes, columns.counts())
+
+    def _window_row(
+        self,
+        image: np.ndarray,
+        grid: tuple[Windows, Windows],
+        y: Span,
+        first: int,
+        shift: float,
+        total: np.ndarray | None,
+        whole: bool,
+    ) -> Steps:
+        """Add the windows of one row of the grid to `total`, whose first row is row `first` of the image."""
+        rows, columns = grid
+        spans = columns.spans()
+        for start in range(0, len(spans), self.batch):
+            chosen = [(y, x) for x in spans[start : start + self.batch]]
             batch = self._network_input(image, chosen, (rows.crop, columns.crop))
             logits = yield from self._logits(batch)
             mirrored = None
             if self.config.flip:
                 mirrored = yield from self._logits(self._mirror(batch, columns.crop))
+                mirrored = mirrored[..., columns.crop - 1 :: -1]
             if total is None:
-                total = np.zeros((logits.shape[1], height, width), np.float32)
-            for i, (y, x) in enumerate(chosen):
-                ours = logits[i, :, y[1], x[1]]
-                theirs = None if mirrored is None else mirrored[i, :, :, columns.crop - 1 :: -1][:, y[1], x[1]]
-                self._merge(total[:, y[0], x[0]], ours, theirs, shift)
-        passes = 2 if self.config.flip and self.protocol.merge == "softmax" else 1
-        divide_counts(total, rows.counts() * passes, columns.counts())
+                height = rows.size if whole else min(rows.size, rows.crop)
+                total = np.zeros((logits.shape[1], height, columns.size), np.float32)
+            for n, (_, x) in enumerate(chosen):
+                target = total[:, y[0].start - first : y[0].stop - first, x[0]]
+                theirs = None if mirrored is None else mirrored[n, :, y[1], x[1]]
+                self._merge(target, logits[n, :, y[1], x[1]], theirs, shift)
         return total
 
     def _grid(self, height: int, width: int, scale: float) -> tuple[Windows, Windows]:

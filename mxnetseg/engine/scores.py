@@ -29,7 +29,7 @@ def label_dtype(num_classes: int) -> type[np.integer]:
     return np.uint8 if num_classes <= 256 else np.uint16
 
 
-def argmax_classes(scores: np.ndarray) -> tuple[np.ndarray, bool]:
+def argmax_classes(scores: np.ndarray) -> tuple[np.ndarray, float]:
     """Index of the best class per pixel (the first one of equals).
 
     Parameters
@@ -39,12 +39,12 @@ def argmax_classes(scores: np.ndarray) -> tuple[np.ndarray, bool]:
     Returns
     -------
     labels : ndarray of uint8 (uint16 beyond 256 classes), (H, W)
-    finite : bool
-        Whether every pixel's best score is a finite number (NaN anywhere makes it false).
+    lowest : float
+        The lowest of the pixels' best scores; NaN when one of them is not a finite number.
     """
     dtype = label_dtype(scores.shape[0])
     labels = np.zeros(scores.shape[1:], dtype)
-    finite = True
+    lowest = np.inf
     for rows in _bands(scores):
         band, out = scores[:, rows], labels[rows]
         best = band[0].copy()
@@ -52,8 +52,10 @@ def argmax_classes(scores: np.ndarray) -> tuple[np.ndarray, bool]:
             # Classes only grow, so the maximum of the indices that improved is the last improvement.
             np.maximum(out, np.greater(band[k], best).astype(dtype) * dtype(k), out=out)
             np.maximum(best, band[k], out=best)
-        finite = finite and bool(np.isfinite(best).all())
-    return labels, finite
+        lowest = min(lowest, float(best.min())) if np.isfinite(best).all() else np.nan
+        if np.isnan(lowest):
+            break
+    return labels, lowest
 
 
 def add_softmax(total: np.ndarray, logits: np.ndarray) -> None:
@@ -74,11 +76,10 @@ def add_exp(total: np.ndarray, logits: np.ndarray, shift: float = 0.0) -> None:
 
 def divide_counts(total: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> None:
     """Divide `total` (K, h, w) in place by the windows over each pixel, rows[y] * columns[x]."""
-    if rows.max() == 1 and columns.max() == 1:
-        return
-    inverse = 1.0 / (rows[:, None] * columns)
-    for plane in total:
-        plane *= inverse
+    if rows.max() > 1 or columns.max() > 1:
+        inverse = 1.0 / (rows[:, None] * columns)
+        for plane in total:
+            plane *= inverse
 
 
 def add_resized(total: np.ndarray, scores: np.ndarray, weight: float = 1.0) -> None:

@@ -143,6 +143,21 @@ def test_whole_image_without_resize_is_the_plain_network():
     np.testing.assert_allclose(predictor.scores(x), plain.softmax(axis=0).asnumpy(), atol=1e-5)
 
 
+@pytest.mark.parametrize("size", [(200, 40), (61, 62), (10, 90)])
+@pytest.mark.parametrize("flip", [False, True])
+def test_labels_of_windows_need_one_row_of_windows_and_equal_the_scores(monkeypatch, size, flip):
+    from mxnetseg.engine import inference
+
+    heights = []
+    original = inference.argmax_classes
+    predictor = Predictor(toy(4), config(protocol="slide", flip=flip), (24, 32), batch=2)
+    x = image(*size)
+    expected = predictor.scores(x).argmax(0)
+    monkeypatch.setattr(inference, "argmax_classes", lambda rows: heights.append(rows.shape[1]) or original(rows))
+    assert (predictor.labels(x) == expected).all()
+    assert sum(heights) == size[0] and max(heights) <= 24
+
+
 def test_divisor_fills_up_and_cuts_back():
     seen = []
 
@@ -226,10 +241,11 @@ def test_two_predictions_together_equal_each_alone():
 @pytest.mark.parametrize("k", [1, 2, 19, 300])
 def test_argmax_takes_the_first_of_equals(k):
     scores = np.random.default_rng(0).integers(0, 4, (k, 33, 47)).astype(np.float32)
-    labels, finite = argmax_classes(scores)
-    assert finite and (labels == scores.argmax(0)).all()
-    scores[0, 3, 4] = np.nan
-    assert not argmax_classes(scores)[1]
+    labels, lowest = argmax_classes(scores)
+    assert lowest == scores.max(0).min() and (labels == scores.argmax(0)).all()
+    for value in (np.nan, np.inf):
+        scores[0, 3, 4] = value
+        assert np.isnan(argmax_classes(scores)[1])
 
 
 def test_historical_scales_and_description():
