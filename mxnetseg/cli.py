@@ -19,7 +19,7 @@ from typing import NoReturn
 from . import __version__
 from .errors import UserError, suggest
 
-__all__ = ["COMMANDS", "Parser", "UsageError", "build_parser", "main"]
+__all__ = ["COMMANDS", "Parser", "UsageError", "main", "parse"]
 
 # name: (module, one line of help)
 COMMANDS = {
@@ -91,27 +91,6 @@ def _load(name: str) -> ModuleType:
     return importlib.import_module(COMMANDS[name][0])
 
 
-def build_parser(name: str, module: ModuleType | None = None) -> Parser:
-    """Parser of one command.
-
-    Parameters
-    ----------
-    name : str
-        Command, a key of :data:`COMMANDS`.
-    module : module, optional
-        The command's module, when it is loaded already.
-
-    Raises
-    ------
-    UsageError
-        If there is no such command.
-    """
-    module = module or _load(name)
-    parser = Parser(prog=f"mxnetseg {name}", description=module.HELP)
-    module.add_arguments(parser)
-    return parser
-
-
 def _take_overrides(parser: Parser, words: Sequence[str]) -> tuple[list[str], list[str]]:
     """Separate ``key=value`` words, which may stand anywhere (also after flags that take several values)."""
     overrides, rest = [], []
@@ -122,14 +101,30 @@ def _take_overrides(parser: Parser, words: Sequence[str]) -> tuple[list[str], li
     return overrides, rest
 
 
-def _parse(name: str, module: ModuleType, words: Sequence[str]) -> argparse.Namespace:
-    parser = build_parser(name, module)
-    if not any(action.dest == "overrides" for action in parser._actions):
-        return parser.parse_args(words)
-    overrides, rest = _take_overrides(parser, words)
-    args = parser.parse_args(rest)
-    args.overrides = [*overrides, *(args.overrides or [])]
-    return args
+def parse(words: Sequence[str]) -> tuple[ModuleType, argparse.Namespace]:
+    """Module and arguments of a command line; mxnet is not imported.
+
+    Parameters
+    ----------
+    words : sequence of str
+        Command and its arguments.
+
+    Raises
+    ------
+    UsageError
+        If the command or one of its arguments is unknown or wrong.
+    """
+    name, *words = words
+    module = _load(name)
+    parser = Parser(prog=f"mxnetseg {name}", description=module.HELP)
+    module.add_arguments(parser)
+    overrides = []
+    if any(action.dest == "overrides" for action in parser._actions):
+        overrides, words = _take_overrides(parser, words)
+    args = parser.parse_args(words)
+    if overrides:
+        args.overrides = [*overrides, *args.overrides]
+    return module, args
 
 
 def _dispatch(words: list[str]) -> int:
@@ -137,8 +132,8 @@ def _dispatch(words: list[str]) -> int:
         _top_parser().parse_args(words)
         _top_parser().print_help()
         return 0
-    module = _load(words[0])
-    return int(module.run(_parse(words[0], module, words[1:])) or 0)
+    module, args = parse(words)
+    return int(module.run(args) or 0)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
