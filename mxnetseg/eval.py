@@ -11,17 +11,13 @@ from .config import Config, apply_overrides, load_config
 from .deploy.export import parse_size
 from .engine.atomic import replace_file
 from .engine.lookup import find_checkpoint, refuse_contradictions
-from .errors import ConfigError, DataError
+from .errors import ConfigError
 from .registry import DATASETS, MODELS
 
 if TYPE_CHECKING:
-    import numpy as np
+    from .data import SegmentationDataset
 
-    from .data.base import SegmentationDataset
-    from .data.loader import Example
-    from .engine.evaluator import EvalResult
-
-__all__ = ["HELP", "add_arguments", "evaluation_config", "format_table", "run"]
+__all__ = ["HELP", "add_arguments", "evaluation_config", "run"]
 
 HELP = "score a checkpoint, write its predictions, or measure its speed"
 
@@ -131,54 +127,6 @@ def _set_protocol(config: Config, args: argparse.Namespace) -> None:
         chosen.overlap = args.overlap
 
 
-def format_table(result: EvalResult) -> str:
-    """Per-class table and totals, for the terminal."""
-    rows = result.per_class
-    width = max(len("class"), *(len(r["class"]) for r in rows))
-    columns = ("IoU", "Acc", "precision")
-    lines = [f"{'class':{width}}  {'IoU':>7}  {'Acc':>7}  {'precision':>9}  {'pixels':>12}"]
-    for row in rows:
-        cells = [("-" if row[c] is None else f"{100 * row[c]:.2f}").rjust(max(7, len(c))) for c in columns]
-        lines.append(f"{row['class']:{width}}  {'  '.join(cells)}  {row['support']:>12}")
-    m = result.metrics
-    totals = f"PA {100 * m['PA']:.2f}   mIoU {100 * m['mIoU']:.2f}   mAcc {100 * m['mAcc']:.2f}"
-    if m["mIoU_all"] != m["mIoU"]:
-        totals += f"   mIoU with absent classes as 0: {100 * m['mIoU_all']:.2f}"
-    return "\n".join([*lines, "", f"{totals}   FWIoU {100 * m['FWIoU']:.2f}   (percent)"])
-
-
-class _Writer:
-    """Writes the pictures of each prediction."""
-
-    def __init__(self, dataset: SegmentationDataset, folder: Path, mode: str, submission: bool):
-        self.dataset, self.folder, self.mode, self.submission = dataset, folder, mode, submission
-
-    def __call__(self, example: Example, labels: np.ndarray) -> None:
-        from . import visual
-
-        palette = self.dataset.palette
-        visual.write_image(self.folder / "color" / f"{example.name}.png", visual.colorize(labels, palette))
-        if self.mode == "testval":
-            blended = visual.overlay(example.image, labels, palette)
-            picture = visual.with_legend(blended, labels, self.dataset.classes, palette)
-            visual.write_image(self.folder / "overlay" / f"{example.name}.png", picture)
-        if self.submission:
-            self._write_submission(example, labels)
-
-    def _write_submission(self, example: Example, labels: np.ndarray) -> None:
-        from . import visual
-
-        encoded = self.dataset.encode_prediction(labels)
-        size = getattr(self.dataset, "submission_size", None)
-        if size and encoded.shape != tuple(size):
-            raise DataError(
-                f"{example.name}: the prediction is {encoded.shape[0]}x{encoded.shape[1]}",
-                f"{size[0]}x{size[1]}, the size that the benchmark's server accepts",
-                "evaluate the original images",
-            )
-        visual.write_image(self.folder / "submission" / self.dataset.submission_name(example.index), encoded)
-
-
 def _recorded(meta: dict[str, Any]) -> dict[str, Any]:
     """What a checkpoint says about its network, with the model's defaults filled in."""
     model = dict(meta["model"])
@@ -234,6 +182,7 @@ def _score(args: argparse.Namespace) -> int:
     path, model, meta, contexts = _open(args)
     from .data import build_dataset
     from .engine.evaluator import Evaluator
+    from .tools.results import PredictionWriter, format_result, write_result
 
     config = evaluation_config(args, meta.get("config") or {})
     split = args.split or (config.data.test_split if args.mode == "test" else config.data.val_split)
@@ -250,40 +199,13 @@ def _score(args: argparse.Namespace) -> int:
         mean=meta["mean"],
         std=meta["std"],
     )
-    writer = _Writer(dataset, folder, args.mode, args.submission) if args.mode != "val" else None
+    writer = PredictionWriter(dataset, folder, args.mode, args.submission) if args.mode != "val" else None
     result = evaluator.evaluate(model, contexts, writer)
     record = {"mode": args.mode, "data": dataset.name, "split": split, "checkpoint": path.name, **result.as_dict()}
     record["eval"] = config.eval.model_dump(mode="json")
-    _write_result(folder, args.mode, record, result)
-    _print_result(args, record, result, folder)
+    write_result(folder, record, result)
+    print(json.dumps(record) if args.json else format_result(record, result, folder))
     return 0
-
-
-def _write_result(folder: Path, mode: str, record: dict[str, Any], result: EvalResult) -> None:
-    from . import visual
-
-    folder.mkdir(parents=True, exist_ok=True)
-    replace_file(folder / f"{mode}.json", json.dumps(record, indent=1).encode())
-    if result.confusion.pixels:
-        names = [row["class"] for row in result.per_class]
-        title = f"{record['checkpoint']}, {record['data']} {record['split']}: "
-        picture = visual.confusion_picture(result.confusion.counts, names, title + "confusion")
-        visual.write_image(folder / f"{mode}_confusion.png", picture)
-        bars = visual.class_bars(result.per_class, mean=result.metrics["mIoU"], title="IoU per class, percent")
-        visual.write_image(folder / f"{mode}_classes.png", bars)
-
-
-def _print_result(args: argparse.Namespace, record: dict[str, Any], result: EvalResult, folder: Path) -> None:
-    if args.json:
-        print(json.dumps(record))
-        return
-    if result.confusion.pixels:
-        print(format_table(result))
-    print(f"{record['data']} {record['split']}: {result.images} images in {result.seconds:.1f} s")
-    print(f"protocol: {result.protocol}")
-    for file, reason in result.skipped:
-        print(f"skipped {file}: {reason}")
-    print(f"files in {folder}")
 
 
 def _speed(args: argparse.Namespace) -> int:

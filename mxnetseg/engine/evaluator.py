@@ -14,11 +14,11 @@ import numpy as np
 from tqdm import tqdm
 
 from ..config import EvalConfig
-from ..data.base import SegmentationDataset
-from ..data.loader import EvalLoader, Example
+from ..data import EvalLoader, Example, SegmentationDataset
 from ..errors import ConfigError, DataError
 from ..metrics import ConfusionMatrix
-from .inference import MEAN, STD, Predictor, run_together
+from .forward import MEAN, STD
+from .inference import Predictor, run_together
 from .protocols import describe
 
 __all__ = ["EvalResult", "Evaluator"]

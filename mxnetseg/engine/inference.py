@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import cv2
@@ -11,40 +11,16 @@ import numpy as np
 
 from ..config import EvalConfig
 from ..errors import DataError
+from .forward import MEAN, STD, Forward, Span, Steps, host_view
 from .protocols import Protocol, Windows, protocol_of
 from .scores import add_exp, add_resized, add_softmax, argmax_classes, divide_counts, label_dtype
 
-__all__ = ["Predictor", "host_view", "run_together"]
+__all__ = ["Predictor", "run_together"]
 
-MEAN = (0.485, 0.456, 0.406)
-STD = (0.229, 0.224, 0.225)
 # exp() of float32 overflows at 88; sums of exps are tried again with the logits lowered by these constants.
 _SHIFTS = (0.0, 60.0, 120.0, 240.0)
 
-Steps = Generator[None, None, Any]
-Span = tuple[slice, slice]
 TakeRows = Callable[[np.ndarray], None]
-
-
-class _Capsule:
-    """What NumPy needs to take over an MXNet array's memory."""
-
-    def __init__(self, array: mx.nd.NDArray):
-        self._capsule = array.to_dlpack_for_read()
-
-    def __dlpack__(self, **_: Any) -> Any:
-        return self._capsule
-
-    def __dlpack_device__(self) -> tuple[int, int]:
-        return (1, 0)
-
-
-def host_view(array: mx.nd.NDArray) -> np.ndarray:
-    """NumPy array of an NDArray's values: its own memory (read only) on a CPU context, a copy from a GPU."""
-    if array.context.device_type != "cpu":
-        return array.asnumpy()
-    array.wait_to_read()
-    return np.from_dlpack(_Capsule(array))
 
 
 def run_together(steps: Sequence[Steps]) -> list[Any]:
@@ -105,13 +81,9 @@ class Predictor:
     ):
         size = config.crop_size or crop
         self.crop = (size, size) if isinstance(size, int) else (int(size[0]), int(size[1]))
-        self.network, self.config, self.ctx = network, config, ctx or mx.cpu()
+        self.config, self.ctx, self.batch = config, ctx or mx.cpu(), batch
         self.protocol = protocol or protocol_of(config)
-        self.divisor, self.batch = divisor, batch
-        self._factor = [np.float32(1 / (255 * s)) for s in std]
-        self._offset = [np.float32(-m / s) for m, s in zip(mean, std, strict=True)]
-        if isinstance(network, mx.gluon.HybridBlock) and not network._active:
-            network.hybridize(static_alloc=True)
+        self._forward = Forward(network, self.ctx, mean, std, divisor)
 
     def scores(self, image: np.ndarray, name: str = "image") -> np.ndarray:
         """Scores of every class.
@@ -196,8 +168,8 @@ class Predictor:
     def _direct_labels(self, image: np.ndarray) -> Steps:
         height, width = image.shape[:2]
         (rows, columns) = self._grid(height, width, self.config.scales[0])
-        batch = self._network_input(image, [(rows.spans()[0], columns.spans()[0])], (rows.crop, columns.crop))
-        output = self._forward(batch)
+        batch = self._forward.windows(image, [(rows.spans()[0], columns.spans()[0])], (height, width))
+        output = self._forward.start(batch)
         if self.ctx.device_type == "cpu":
             yield
             return argmax_classes(host_view(output)[0, :, :height, :width])
@@ -262,11 +234,11 @@ class Predictor:
         spans = columns.spans()
         for start in range(0, len(spans), self.batch):
             chosen = [(y, x) for x in spans[start : start + self.batch]]
-            batch = self._network_input(image, chosen, (rows.crop, columns.crop))
-            logits = yield from self._logits(batch)
+            batch = self._forward.windows(image, chosen, (rows.crop, columns.crop), self.protocol.fill == "black")
+            logits = yield from self._forward.logits(batch)
             mirrored = None
             if self.config.flip:
-                mirrored = yield from self._logits(self._mirror(batch, columns.crop))
+                mirrored = yield from self._forward.logits(self._forward.mirror(batch, columns.crop))
                 mirrored = mirrored[..., columns.crop - 1 :: -1]
             if total is None:
                 height = rows.size if whole else min(rows.size, rows.crop)
@@ -294,38 +266,6 @@ class Predictor:
             if self.protocol.flip == "mean":
                 logits *= np.float32(0.5)
         add_exp(total, logits, shift)
-
-    def _network_input(self, image: np.ndarray, places: Sequence[Any], crop: tuple[int, int]) -> np.ndarray:
-        """Normalised windows (N, 3, h, w), filled where they leave the image and up to the divisor."""
-        height, width = (-(-c // self.divisor) * self.divisor for c in crop)
-        batch = np.empty((len(places), 3, height, width), np.float32)
-        for window, (y, x) in zip(batch, places, strict=True):
-            part = image[y[0], x[0]]
-            whole = part.shape[:2] == (height, width)
-            for c in range(3):
-                if not whole:
-                    window[c] = 0.0 if self.protocol.fill == "mean" else self._offset[c]
-                target = window[c, y[1], x[1]]
-                np.multiply(part[..., c], self._factor[c], out=target, dtype=np.float32)
-                target += self._offset[c]
-        return batch
-
-    @staticmethod
-    def _mirror(batch: np.ndarray, width: int) -> np.ndarray:
-        """Windows mirrored left-right within their own width (filling up to the divisor stays at the right)."""
-        mirrored = batch.copy()
-        mirrored[..., :width] = batch[..., :width][..., ::-1]
-        return mirrored
-
-    def _forward(self, batch: np.ndarray) -> mx.nd.NDArray:
-        with mx.autograd.pause(train_mode=False):
-            output = self.network(mx.nd.array(batch, ctx=self.ctx))
-        return output[0] if isinstance(output, (list, tuple)) else output
-
-    def _logits(self, batch: np.ndarray) -> Steps:
-        output = self._forward(batch)
-        yield
-        return host_view(output)
 
     def _resize_image(self, image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
         """Image (h, w, 3) at `size`, float32 when it had to be resized."""

@@ -10,7 +10,8 @@ import pytest
 from mxnet import gluon
 
 from mxnetseg.config import EvalConfig
-from mxnetseg.engine.inference import MEAN, STD, Predictor, run_together
+from mxnetseg.engine.forward import MEAN, STD
+from mxnetseg.engine.inference import Predictor, run_together
 from mxnetseg.engine.protocols import PROTOCOLS, describe, historical_scales
 from mxnetseg.engine.scores import argmax_classes
 from mxnetseg.errors import DataError
