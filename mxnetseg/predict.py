@@ -99,7 +99,14 @@ class ImageSegmenter:
             settings = EvalConfig(protocol=name, scales=scales, flip=multi_scale)
             self._described[name] = describe(settings, crop)
             self._predictors[name] = Predictor(
-                model.inference, settings, crop, ctx, mean=meta["mean"], std=meta["std"], divisor=model.divisor
+                model.inference,
+                settings,
+                crop,
+                ctx,
+                mean=meta["mean"],
+                std=meta["std"],
+                divisor=model.divisor,
+                min_size=model.min_size,
             )
 
     def choose(self, image: np.ndarray) -> str:

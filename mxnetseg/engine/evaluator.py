@@ -182,7 +182,16 @@ class Evaluator:
 
     def _predictors(self, model: Any, contexts: list[mx.Context]) -> list[Predictor]:
         return [
-            Predictor(model.inference, self.config, self.crop, c, mean=self.mean, std=self.std, divisor=model.divisor)
+            Predictor(
+                model.inference,
+                self.config,
+                self.crop,
+                c,
+                mean=self.mean,
+                std=self.std,
+                divisor=model.divisor,
+                min_size=model.min_size,
+            )
             for c in contexts
         ]
 

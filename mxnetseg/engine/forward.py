@@ -49,8 +49,8 @@ class Forward:
         Device of the network.
     mean, std : sequence of float
         Normalisation of RGB / 255.
-    divisor : int
-        The network's sizes must be multiples of this.
+    divisor, min_size : int
+        The network's sizes must be multiples of the one and at least the other.
     """
 
     def __init__(
@@ -60,8 +60,9 @@ class Forward:
         mean: Sequence[float] = MEAN,
         std: Sequence[float] = STD,
         divisor: int = 1,
+        min_size: int = 1,
     ):
-        self.network, self.ctx, self.divisor = network, ctx, divisor
+        self.network, self.ctx, self.divisor, self.min_size = network, ctx, divisor, min_size
         self._factor = [np.float32(1 / (255 * s)) for s in std]
         self._offset = [np.float32(-m / s) for m, s in zip(mean, std, strict=True)]
         if isinstance(network, mx.gluon.HybridBlock) and not network._active:
@@ -85,9 +86,9 @@ class Forward:
         Returns
         -------
         ndarray of float32, (N, 3, h, w)
-            h and w are the crop's, rounded up to the divisor.
+            h and w are the crop's, or what the network takes at least.
         """
-        height, width = (-(-c // self.divisor) * self.divisor for c in crop)
+        height, width = (-(-max(c, self.min_size) // self.divisor) * self.divisor for c in crop)
         batch = np.empty((len(places), 3, height, width), np.float32)
         for window, (y, x) in zip(batch, places, strict=True):
             part = image[y[0], x[0]]

@@ -52,8 +52,9 @@ class Predictor:
         Device of the network; the CPU by default.
     mean, std : sequence of float
         Normalisation of RGB / 255.
-    divisor : int
-        The network's sizes must be multiples of this; images are filled up and the scores cut back.
+    divisor, min_size : int
+        The network's sizes must be multiples of the one and at least the other; images are filled up with the mean
+        colour and the scores cut back.
     batch : int
         Windows per forward.
     protocol : Protocol, optional
@@ -76,6 +77,7 @@ class Predictor:
         mean: Sequence[float] = MEAN,
         std: Sequence[float] = STD,
         divisor: int = 1,
+        min_size: int = 1,
         batch: int = 1,
         protocol: Protocol | None = None,
     ):
@@ -83,7 +85,7 @@ class Predictor:
         self.crop = (size, size) if isinstance(size, int) else (int(size[0]), int(size[1]))
         self.config, self.ctx, self.batch = config, ctx or mx.cpu(), batch
         self.protocol = protocol or protocol_of(config)
-        self._forward = Forward(network, self.ctx, mean, std, divisor)
+        self._forward = Forward(network, self.ctx, mean, std, divisor, min_size)
 
     def scores(self, image: np.ndarray, name: str = "image") -> np.ndarray:
         """Scores of every class.

@@ -166,10 +166,10 @@ def test_divisor_fills_up_and_cuts_back():
         seen.append(x.shape)
         return mx.nd.concat(x, x * 2, dim=1)
 
-    predictor = Predictor(network, config(), (8, 8), divisor=32)
-    x = image(33, 64)
-    assert predictor.labels(x).shape == (33, 64)
-    assert seen == [(1, 3, 64, 64)]
+    predictor = Predictor(network, config(), (8, 8), divisor=32, min_size=70)
+    x = image(33, 100)
+    assert predictor.labels(x).shape == (33, 100)
+    assert seen == [(1, 3, 96, 128)]
     np.testing.assert_allclose(predictor.scores(x).sum(0), 1, rtol=1e-5)
 
 
