@@ -1,0 +1,263 @@
+"""Base class of all segmentation networks."""
+
+from __future__ import annotations
+
+import fnmatch
+import math
+from collections.abc import Callable, Iterator
+from itertools import islice
+from typing import Any
+
+from mxnet import gluon, init, nd, sym
+
+from ..errors import ConfigError, DataError, suggest
+from ..registry import BACKBONES, MODELS
+from .backbones import build_backbone
+from .graph import count_macs
+from .layers import NormLayer, make_norm, resize_like
+from .layers.mode import inference_graph
+from .layers.norm import BATCH_NORMS
+
+__all__ = ["InferenceView", "SegmentationModel", "default_initializer", "usable_backbones"]
+
+
+def default_initializer() -> init.Initializer:
+    """Initial weights for training from scratch: normal with variance 2 / fan-in (He et al., ICCV 2015, eq. 10)."""
+    return init.Xavier(rnd_type="gaussian", factor_type="in", magnitude=2)
+
+
+def usable_backbones(model: str) -> list[str]:
+    """Names of the backbones that a registered model accepts."""
+    patterns = MODELS.entry(model).meta.get("backbones", ())
+    return [n for n in BACKBONES.names() if any(fnmatch.fnmatchcase(n, p) for p in patterns)]
+
+
+class SegmentationModel(gluon.HybridBlock):
+    """Backbone and heads; a model implements :meth:`maps`, the rest is written here once.
+
+    Parameters
+    ----------
+    num_classes : int
+        Number of classes.
+    backbone : str
+        Registered backbone that the model accepts.
+    norm : str or callable
+        Normalisation: ``bn``, ``syncbn``, ``gn``, or a constructor.
+    output_stride : int
+        Stride of the deepest feature map.
+    aux : bool
+        Whether the auxiliary maps are computed.
+
+    Attributes
+    ----------
+    align_corners : bool
+        How maps are resized to the input.
+    divisor : int
+        Height and width of the input must be multiples of it.
+    min_size : int
+        Smallest height and width of the input.
+    backbone, head, aux_head
+        Children; `aux_head` only where `aux` is true.
+
+    Inputs: image batch (N, 3, H, W), normalised. Outputs: tuple of class scores (N, num_classes, H, W), the main
+    ones first, then the auxiliary ones.
+
+    Raises
+    ------
+    ConfigError
+        If the model does not accept the backbone.
+    """
+
+    align_corners = True
+    divisor = 1
+    min_size = 1
+
+    def __init__(
+        self,
+        num_classes: int,
+        backbone: str,
+        norm: str | NormLayer = "bn",
+        output_stride: int = 32,
+        aux: bool = False,
+    ):
+        super().__init__(prefix=f"{type(self).__name__.lower()}_")
+        self.num_classes, self.aux, self.norm = num_classes, aux, make_norm(norm)
+        self._view: InferenceView | None = None
+        name = self._accepted(backbone)
+        with self.name_scope():
+            self.backbone = build_backbone(name, self.norm, output_stride)
+
+    def _accepted(self, backbone: str) -> str:
+        """Official name of the backbone, if the model accepts it."""
+        name, usable = BACKBONES.entry(backbone).name, usable_backbones(self.registered_name)
+        if name not in usable:
+            raise ConfigError(
+                f"{self.registered_name} does not work on backbone {name!r}",
+                f"one of {', '.join(usable)}",
+                suggest(name, usable),
+            )
+        return name
+
+    def maps(self, F: Any, x: Any) -> Iterator[Any]:
+        """Yield the main class scores, then the auxiliary ones, at whatever size they have.
+
+        Only what is asked for is computed: an inference graph stops after the first.
+        """
+        raise NotImplementedError
+
+    def hybrid_forward(self, F: Any, x: Any) -> tuple[Any, ...]:
+        return tuple(resize_like(F, y, x, self.align_corners) for y in islice(self.maps(F, x), None if self.aux else 1))
+
+    def forward(self, x: Any, *args: Any) -> Any:
+        """Check the input's shape, then run the network.
+
+        Raises
+        ------
+        DataError
+            If the input is not (N, 3, H, W), is too small, or is not a multiple of `divisor`.
+        """
+        check_input(self, x)
+        return super().forward(x, *args)
+
+    @property
+    def inference(self) -> InferenceView:
+        """Network that returns only the main scores, shares these parameters, and is hybridized."""
+        if self._view is None:
+            view = InferenceView(self)
+            view.hybridize()
+            object.__setattr__(self, "_view", view)
+        return self._view
+
+    def predict(self, x: nd.NDArray) -> nd.NDArray:
+        """Class scores (N, num_classes, H, W) of an image batch (N, 3, H, W)."""
+        return self.inference(x)
+
+    def head_parameters(self) -> list[gluon.Parameter]:
+        """Parameters that do not belong to the backbone."""
+        return self.lr_groups()["head"]
+
+    def lr_groups(self) -> dict[str, list[gluon.Parameter]]:
+        """Parameters by group: ``backbone`` and ``head`` (everything else)."""
+        backbone = self.backbone.collect_params()
+        head = [p for name, p in self.collect_params().items() if name not in backbone]
+        return {"backbone": list(backbone.values()), "head": head}
+
+    def freeze_bn(self, frozen: bool = True) -> None:
+        """Let batch normalisation use its running statistics, without updating them, in training as well."""
+
+        def switch(block: gluon.Block) -> None:
+            if isinstance(block, BATCH_NORMS):
+                block._kwargs["use_global_stats"] = frozen
+            if isinstance(block, gluon.HybridBlock):
+                block._clear_cached_op()
+
+        self.apply(switch)
+        if self._view is not None:
+            self._view._clear_cached_op()
+
+    def parameter_count(self) -> int:
+        """Number of learnable scalars, auxiliary heads included."""
+        self._complete_shapes()
+        return sum(math.prod(p.shape) for p in self.collect_params().values() if p.grad_req != "null")
+
+    def macs(self, height: int, width: int, aux: bool = False) -> int:
+        """Multiply-accumulates of the convolutions and dense layers for one image.
+
+        Parameters
+        ----------
+        height, width : int
+            Size of the input.
+        aux : bool
+            Whether the auxiliary heads count.
+        """
+        symbol = self.symbol(aux)
+        return count_macs(symbol, data=(1, 3, height, width))
+
+    def symbol(self, aux: bool = False) -> Any:
+        """Symbol of the network with one input ``data``; main output only unless `aux`."""
+        return sym.Group(list(self(sym.var("data")))) if aux else self.inference(sym.var("data"))
+
+    def prepare(self, initializer: init.Initializer | None = None, ctx: Any = None) -> None:
+        """Complete all parameter shapes and initialise what has no value yet.
+
+        Parameters
+        ----------
+        initializer : Initializer, optional
+            :func:`default_initializer` when not given.
+        ctx : Context or list of Context, optional
+            Where the parameters live; the current context when not given.
+        """
+        self._complete_shapes()
+        fresh = [p for p in self.collect_params().values() if p._data is None]
+        for parameter in fresh:
+            parameter.initialize(default_init=initializer or default_initializer(), ctx=ctx)
+
+    def _complete_shapes(self) -> None:
+        if not all(_known(p.shape) for p in self.collect_params().values()):
+            side = max(self.divisor, 64)
+            self.infer_shape(nd.zeros((1, 3, side, side)))
+
+
+class InferenceView(gluon.HybridBlock):
+    """Main output of a model, with its parameters but without its auxiliary heads.
+
+    Its children carry the model's names, so that parameters are saved and exported under the same names.
+
+    Parameters
+    ----------
+    model : SegmentationModel
+        Network to look at.
+
+    Inputs: (N, 3, H, W). Outputs: class scores (N, num_classes, H, W).
+    """
+
+    def __init__(self, model: SegmentationModel):
+        super().__init__(prefix=model.prefix)
+        for name, child in model._children.items():
+            if name != "aux_head":
+                self.register_child(child, name)
+        self._maps: Callable[..., Iterator[Any]] = model.maps
+        self._check: Callable[[Any], None] = lambda x: check_input(model, x)
+        self._align_corners, self.num_classes, self.divisor = model.align_corners, model.num_classes, model.divisor
+
+    def forward(self, x: Any, *args: Any) -> Any:
+        """Check the input's shape, then run the network (see :meth:`SegmentationModel.forward`)."""
+        self._check(x)
+        return super().forward(x, *args)
+
+    def hybrid_forward(self, F: Any, x: Any) -> Any:
+        with inference_graph():
+            return resize_like(F, next(self._maps(F, x)), x, self._align_corners)
+
+
+def check_input(model: SegmentationModel, x: Any) -> None:
+    """Refuse arrays that the network cannot take (symbols have no size to check).
+
+    Raises
+    ------
+    DataError
+        With the size found and the one expected.
+    """
+    if not isinstance(x, nd.NDArray):
+        return
+    if x.ndim != 4 or x.shape[1] != 3:
+        raise DataError(f"input of shape {x.shape}", "a batch of images (N, 3, height, width)")
+    height, width = x.shape[2:]
+    if min(height, width) < model.min_size:
+        raise DataError(
+            f"input of {height}x{width} pixels",
+            f"at least {model.min_size}x{model.min_size} for {model.registered_name}",
+            "enlarge the image",
+        )
+    if height % model.divisor or width % model.divisor:
+        wanted = tuple(-(-side // model.divisor) * model.divisor for side in (height, width))
+        raise DataError(
+            f"input of {height}x{width} pixels",
+            f"multiples of {model.divisor} for {model.registered_name}",
+            f"pad the image to {wanted[0]}x{wanted[1]}",
+        )
+
+
+def _known(shape: tuple[int, ...] | None) -> bool:
+    return bool(shape) and all(side > 0 for side in shape)
+

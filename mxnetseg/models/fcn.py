@@ -1,0 +1,98 @@
+"""FCN: fully convolutional networks for semantic segmentation (Long et al., CVPR 2015)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from ..registry import MODELS
+from .base import SegmentationModel
+from .layers import FCNHead, NormLayer
+
+__all__ = ["FCNMobileNet", "FCNResNet"]
+
+
+@MODELS.register(
+    "FCNResNet",
+    aliases=("fcn",),
+    backbones=("resnet*", "resnest*"),
+    default_backbone="resnet50",
+    paper="Long et al., CVPR 2015",
+)
+class FCNResNet(SegmentationModel):
+    """FCN on a dilated ResNet or ResNeSt.
+
+    Parameters
+    ----------
+    num_classes : int
+        Number of classes.
+    backbone : str
+        Any ResNet or ResNeSt.
+    aux : bool
+        Auxiliary head on c3.
+    dilate : bool
+        Output stride 8 instead of 32.
+    norm : str or callable
+        Normalisation.
+    """
+
+    def __init__(
+        self,
+        num_classes: int,
+        backbone: str = "resnet50",
+        aux: bool = True,
+        dilate: bool = True,
+        norm: str | NormLayer = "bn",
+    ):
+        super().__init__(num_classes, backbone, norm, output_stride=8 if dilate else 32, aux=aux)
+        _, _, c3, c4 = self.backbone.channels
+        with self.name_scope():
+            self.head = FCNHead(num_classes, c4, self.norm)
+            if aux:
+                self.aux_head = FCNHead(num_classes, c3, self.norm)
+
+    def maps(self, F: Any, x: Any) -> Iterator[Any]:
+        _, _, c3, c4 = self.backbone(x)
+        yield self.head(c4)
+        yield self.aux_head(c3)
+
+
+@MODELS.register(
+    "FCNMobileNet",
+    backbones=("mobilenet*",),
+    default_backbone="mobilenet_v2_1_0",
+    paper="Long et al., CVPR 2015; Sandler et al., CVPR 2018",
+)
+class FCNMobileNet(SegmentationModel):
+    """FCN on MobileNetV2, output stride 32.
+
+    Parameters
+    ----------
+    num_classes : int
+        Number of classes.
+    backbone : str
+        Any MobileNetV2.
+    aux : bool
+        Auxiliary head on c3.
+    norm : str or callable
+        Normalisation.
+    """
+
+    def __init__(
+        self,
+        num_classes: int,
+        backbone: str = "mobilenet_v2_1_0",
+        aux: bool = True,
+        norm: str | NormLayer = "bn",
+    ):
+        super().__init__(num_classes, backbone, norm, aux=aux)
+        _, _, c3, c4 = self.backbone.channels
+        with self.name_scope():
+            self.head = FCNHead(num_classes, c4, self.norm)
+            if aux:
+                self.aux_head = FCNHead(num_classes, c3, self.norm)
+
+    def maps(self, F: Any, x: Any) -> Iterator[Any]:
+        _, _, c3, c4 = self.backbone(x)
+        yield self.head(c4)
+        yield self.aux_head(c3)

@@ -1,0 +1,28 @@
+"""Building bricks of the networks."""
+
+from .activation import Activation, PReLU
+from .context import ASPPModule, GlobalFlow, PPModule
+from .conv import GCN, ConvModule2d, DepthwiseSeparableConv2d, FactorizedConv2d
+from .fusion import LateralFusion
+from .heads import AuxHead, FCNHead
+from .norm import GroupNorm, NormLayer, make_norm
+from .resize import resize_like
+
+__all__ = [
+    "GCN",
+    "ASPPModule",
+    "Activation",
+    "AuxHead",
+    "ConvModule2d",
+    "DepthwiseSeparableConv2d",
+    "FCNHead",
+    "FactorizedConv2d",
+    "GlobalFlow",
+    "GroupNorm",
+    "LateralFusion",
+    "NormLayer",
+    "PPModule",
+    "PReLU",
+    "make_norm",
+    "resize_like",
+]

@@ -1,0 +1,82 @@
+"""Activations by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from mxnet import gluon, init
+
+from ...errors import ConfigError, suggest
+
+__all__ = ["ACTIVATIONS", "Activation", "PReLU"]
+
+
+def _hard_sigmoid(F: Any, x: Any) -> Any:
+    return F.clip(x + 3.0, 0.0, 6.0) / 6.0
+
+
+ACTIVATIONS: dict[str, Callable[[Any, Any], Any]] = {
+    **{
+        name: lambda F, x, kind=name: F.Activation(x, act_type=kind)
+        for name in ("relu", "sigmoid", "softrelu", "softsign", "tanh")
+    },
+    "selu": lambda F, x: F.LeakyReLU(x, act_type="selu"),
+    "elu": lambda F, x: F.LeakyReLU(x, act_type="elu", slope=1.0),
+    "gelu": lambda F, x: F.LeakyReLU(x, act_type="gelu"),
+    "relu6": lambda F, x: F.clip(x, 0.0, 6.0),
+    "hard_sigmoid": _hard_sigmoid,
+    "swish": lambda F, x: x * F.sigmoid(x),
+    "hard_swish": lambda F, x: x * _hard_sigmoid(F, x),
+    "mish": lambda F, x: x * F.tanh(F.Activation(x, act_type="softrelu")),
+}
+
+
+class PReLU(gluon.HybridBlock):
+    """Parametric ReLU with one slope for all channels (He et al., ICCV 2015).
+
+    Written as relu(x) - alpha * relu(-x): the gradient that MXNet 1.9.1 computes for the slope of its own
+    operator is wrong in hybridized graphs.
+
+    Parameters
+    ----------
+    alpha : float
+        Initial slope.
+    """
+
+    def __init__(self, alpha: float = 0.25):
+        super().__init__()
+        with self.name_scope():
+            self.alpha = self.params.get("alpha", shape=(1,), init=init.Constant(alpha))
+
+    def hybrid_forward(self, F: Any, x: Any, alpha: Any) -> Any:
+        slope = F.reshape(alpha, shape=(1, 1, 1, 1))
+        return F.relu(x) - F.broadcast_mul(F.relu(-x), slope)
+
+
+class Activation(gluon.HybridBlock):
+    """Activation by name; ``prelu`` owns its slope as ``act.alpha``.
+
+    Parameters
+    ----------
+    name : str
+        relu, sigmoid, softrelu, softsign, tanh, prelu, selu, elu (alpha 1), gelu (erf form), relu6,
+        hard_sigmoid (relu6(x + 3) / 6), swish, hard_swish or mish.
+
+    Raises
+    ------
+    ConfigError
+        If the name is unknown.
+    """
+
+    def __init__(self, name: str):
+        super().__init__()
+        if name != "prelu" and name not in ACTIVATIONS:
+            known = [*ACTIVATIONS, "prelu"]
+            raise ConfigError(f"unknown activation {name!r}", f"one of {', '.join(known)}", suggest(str(name), known))
+        self._function = ACTIVATIONS.get(name)
+        if name == "prelu":
+            self.act = PReLU()
+
+    def hybrid_forward(self, F: Any, x: Any) -> Any:
+        return self._function(F, x) if self._function else self.act(x)

@@ -1,0 +1,70 @@
+"""Bilinear resizing of feature maps to the size of another map: the only resize of the package.
+
+The size is read at run time, so one hybridized graph serves every input size. Two forms compute the
+same numbers:
+
+* for inference, MXNet's ``BilinearResize2D`` in mode ``like``;
+* for training, two products with small interpolation matrices, because the backward pass of that
+  operator is several times slower than its forward pass on CPU, and because in MXNet 1.9.1 it damages
+  the gradient of the map that lends its size.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .mode import building_for_inference
+
+__all__ = ["resize_like"]
+
+
+def resize_like(F: Any, x: Any, like: Any, align_corners: bool = True) -> Any:
+    """Resize `x` bilinearly to the height and width of `like`.
+
+    Parameters
+    ----------
+    F : module
+        ``mxnet.ndarray`` or ``mxnet.symbol``.
+    x : NDArray or Symbol
+        Map of shape (N, C, h, w).
+    like : NDArray or Symbol
+        Map of shape (N', C', H, W); only its size is used, no gradient reaches it.
+    align_corners : bool
+        True: output pixel i samples i * (h - 1) / (H - 1), the first pixel where H is 1.
+        False: it samples (i + 0.5) * h / H - 0.5, clipped to the map.
+
+    Returns
+    -------
+    NDArray or Symbol
+        Map of shape (N, C, H, W).
+    """
+    if building_for_inference():
+        return F.contrib.BilinearResize2D(x, F.BlockGrad(like), mode="like", align_corners=align_corners)
+    source, target = _corner(F, x), _corner(F, like)
+    vertical = _interpolation(F, source, target, 2, align_corners)
+    horizontal = _interpolation(F, source, target, 3, align_corners)
+    wide = F.reshape(F.dot(x, F.transpose(horizontal)), shape=(-3, 0, 0))
+    vertical = F.broadcast_like(F.expand_dims(vertical, axis=0), wide, lhs_axes=(0,), rhs_axes=(0,))
+    resized = F.batch_dot(F.BlockGrad(vertical), wide)
+    return F.reshape_like(resized, F.BlockGrad(x), lhs_begin=0, lhs_end=1, rhs_begin=0, rhs_end=2)
+
+
+def _corner(F: Any, x: Any) -> Any:
+    """One float32 channel of `x`: carries its size at no cost."""
+    return F.BlockGrad(F.cast(F.slice(x, begin=(0, 0, None, None), end=(1, 1, None, None)), dtype="float32"))
+
+
+def _interpolation(F: Any, source: Any, target: Any, axis: int, align_corners: bool) -> Any:
+    """Matrix (out, in) with the weight of every input pixel in every output pixel along one axis."""
+    inputs = F.contrib.arange_like(source, axis=axis)
+    outputs = F.contrib.arange_like(target, axis=axis)
+    last_in, last_out = F.max(inputs, axis=0, keepdims=True), F.max(outputs, axis=0, keepdims=True)
+    if align_corners:
+        ratio = last_in / F.maximum(last_out, 1.0)
+        position = F.broadcast_mul(outputs, ratio)
+    else:
+        ratio = (last_in + 1.0) / (last_out + 1.0)
+        position = F.broadcast_mul(outputs + 0.5, ratio) - 0.5
+        position = F.broadcast_minimum(F.relu(position), last_in)
+    distance = F.broadcast_sub(F.expand_dims(position, axis=1), F.expand_dims(inputs, axis=0))
+    return F.BlockGrad(F.relu(1.0 - F.abs(distance)))

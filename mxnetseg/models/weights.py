@@ -1,0 +1,103 @@
+"""Putting arrays into networks by name, and saying what happened to each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from mxnet import gluon, nd
+
+from ..errors import CheckpointError
+
+__all__ = ["LoadReport", "load_arrays", "read_arrays"]
+
+
+@dataclass
+class LoadReport:
+    """What became of every tensor.
+
+    Attributes
+    ----------
+    loaded : list of str
+        Tensors that were copied into the network.
+    missing : list of str
+        Parameters of the network for which nothing was found; they keep their values.
+    unused : list of str
+        Tensors for which the network has no parameter.
+    mismatched : list of (str, tuple, tuple)
+        Name, shape found and shape expected of tensors that do not fit; the parameters keep their values.
+    """
+
+    loaded: list[str] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
+    unused: list[str] = field(default_factory=list)
+    mismatched: list[tuple[str, tuple[int, ...], tuple[int, ...]]] = field(default_factory=list)
+
+    @property
+    def complete(self) -> bool:
+        """Whether every parameter was loaded and every tensor was used."""
+        return not (self.missing or self.unused or self.mismatched)
+
+    def __str__(self) -> str:
+        lines = [f"{len(self.loaded)} tensors loaded"]
+        lines += [f"missing, keeps its initial value: {name}" for name in self.missing]
+        lines += [f"unused, the network has no such parameter: {name}" for name in self.unused]
+        lines += [
+            f"mismatched, keeps its initial value: {name} is {found}, expected {expected}"
+            for name, found, expected in self.mismatched
+        ]
+        return "\n".join(lines)
+
+
+def load_arrays(
+    net: gluon.Block, arrays: Mapping[str, Any], names: Mapping[str, str] | None = None
+) -> LoadReport:
+    """Copy arrays into the initialised parameters of a network.
+
+    Parameters
+    ----------
+    net : Block
+        Network with initialised parameters.
+    arrays : mapping of str to array
+        Values by name.
+    names : mapping of str to str, optional
+        Structural parameter name of each entry of `arrays`; the same name when not given.
+
+    Returns
+    -------
+    LoadReport
+        In the names of `arrays`; missing ones in those of the network.
+    """
+    parameters = net._collect_params_with_prefix()
+    report, filled = LoadReport(), set()
+    for name, value in arrays.items():
+        target = names.get(name, name) if names else name
+        if target not in parameters:
+            report.unused.append(name)
+        elif tuple(value.shape) != tuple(parameters[target].shape):
+            report.mismatched.append((name, tuple(value.shape), tuple(parameters[target].shape)))
+        else:
+            parameters[target].set_data(value if isinstance(value, nd.NDArray) else nd.array(np.asarray(value)))
+            report.loaded.append(name)
+        filled.add(target)
+    report.missing = [name for name in parameters if name not in filled]
+    return report
+
+
+def read_arrays(path: str) -> dict[str, nd.NDArray]:
+    """Read an MXNet ``.params`` file; the ``arg:`` and ``aux:`` marks of exported files are removed.
+
+    Raises
+    ------
+    CheckpointError
+        If the file is missing, is not of this kind, or has no names.
+    """
+    try:
+        arrays = nd.load(str(path))
+    except Exception as error:
+        raise CheckpointError(f"cannot read weights {path}: {str(error).splitlines()[0]}", "an MXNet .params file") from error
+    if not isinstance(arrays, dict):
+        raise CheckpointError(f"weights {path} have no names", "a file written by save_parameters or export")
+    return {name.removeprefix("arg:").removeprefix("aux:"): value for name, value in arrays.items()}
