@@ -1,0 +1,62 @@
+"""Replacing a file so that a crash at any moment leaves either the old or the new one, whole."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import socket
+from pathlib import Path
+
+__all__ = ["remove_stray_files", "replace_file"]
+
+_HOST = re.sub(r"\W", "", socket.gethostname())[:24] or "host"
+_STRAY = re.compile(r"\..+\.(?P<host>\w+)-(?P<pid>\d+)\.tmp")
+
+
+def replace_file(path: Path, data: bytes | bytearray) -> None:
+    """Write `data` beside `path`, force it to disk, rename it over `path`, force the folder to disk.
+
+    Raises
+    ------
+    OSError
+        If any of it fails; `path` is then what it was, and no temporary file stays.
+    """
+    temporary = path.with_name(f".{path.name}.{_HOST}-{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def remove_stray_files(folder: Path) -> list[Path]:
+    """Remove temporary files that processes of this host left behind when they were killed; return them."""
+    removed = []
+    for path in folder.glob(".*.tmp"):
+        match = _STRAY.fullmatch(path.name)
+        if match and match["host"] == _HOST and not _alive(int(match["pid"])):
+            with contextlib.suppress(OSError):
+                path.unlink()
+                removed.append(path)
+    return removed
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

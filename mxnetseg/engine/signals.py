@@ -1,0 +1,58 @@
+"""Ctrl-C and SIGTERM: the first one asks, the second one leaves."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+from types import FrameType
+from typing import Any
+
+__all__ = ["StopRequest"]
+
+
+class StopRequest:
+    """Turns the first SIGINT or SIGTERM into a request; a second one ends the process at once.
+
+    Use as a context manager around the loop. Outside of the main thread it does nothing.
+
+    Attributes
+    ----------
+    signal : signal.Signals or None
+        The signal that came.
+    """
+
+    SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+    def __init__(self):
+        self.signal: signal.Signals | None = None
+        self._before: dict[int, Any] = {}
+
+    def __bool__(self) -> bool:
+        return self.signal is not None
+
+    @property
+    def exit_code(self) -> int:
+        """130 for Ctrl-C, 143 for SIGTERM, 0 when nothing came."""
+        return 128 + self.signal if self.signal else 0
+
+    def __enter__(self) -> StopRequest:
+        if threading.current_thread() is threading.main_thread():
+            self._before = {s: signal.signal(s, self._handle) for s in self.SIGNALS}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _handle(self, number: int, _: FrameType | None) -> None:
+        if self.signal is None:
+            self.signal = signal.Signals(number)
+            print("\nstopping after this step (again: leave at once)", file=sys.stderr, flush=True)
+            return
+        # Files are replaced atomically, so there is nothing to tidy up but the workers.
+        for child in multiprocessing.active_children():
+            child.kill()
+        os._exit(128 + number)

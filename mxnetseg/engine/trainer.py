@@ -1,0 +1,497 @@
+"""The training loop."""
+
+from __future__ import annotations
+
+import math
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import mxnet as mx
+import numpy as np
+from mxnet import nd
+
+from ..config import Config
+from ..errors import ConfigError, TrainingError
+from .context import check_norm
+from .ema import WeightAverage
+from .logging import RunLogger, StepRow
+from .optimizer import Updater
+from .run import RunPaths, environment, find_state, new_run
+from .schedule import Schedule
+from .signals import StopRequest
+from .state import Position, load_state, save_state, save_weights
+from .step import Batch, ForwardBackward, random_seed, scalars
+from .weights import parameters, values
+
+__all__ = ["TrainResult", "Trainer", "train"]
+
+# Steps that may be under way on the devices before the loop waits for the oldest one: enough to keep them busy,
+# and few enough to bound the memory of batches in flight.
+_IN_FLIGHT = 2
+
+
+@dataclass
+class TrainResult:
+    """How a training ended.
+
+    Attributes
+    ----------
+    best_metrics : dict
+        Metrics of the best validation; empty without one.
+    best_path, last_path : Path or None
+        Weights of the best validation, and of the end (None while unfinished).
+    state_path : Path
+        What ``--resume`` takes.
+    run_dir : Path
+        Run folder.
+    steps : int
+        Updates done in all.
+    seconds : float
+        Wall time of this process.
+    data_wait : float
+        Share of the training time spent waiting for data.
+    exit_code : int
+        0, or 130 / 143 after Ctrl-C / SIGTERM.
+    """
+
+    best_metrics: dict[str, float]
+    best_path: Path | None
+    last_path: Path | None
+    state_path: Path
+    run_dir: Path
+    steps: int
+    seconds: float
+    data_wait: float = 0.0
+    exit_code: int = 0
+
+
+@dataclass
+class _Pending:
+    """A dispatched update whose losses have not been fetched."""
+
+    losses: list[list[nd.NDArray]]
+    lr: float
+    names: list[str]
+    step: int
+    epoch: float
+    images: int = 0
+
+
+@dataclass
+class _Clock:
+    """Time and waiting since the last fetch."""
+
+    since: float = field(default_factory=time.perf_counter)
+    waited: float = 0.0
+    total_wait: float = 0.0
+    total: float = 0.0
+
+
+class Trainer:
+    """Trains a network as a configuration says.
+
+    Parameters
+    ----------
+    config : Config
+        Resolved configuration.
+    contexts : sequence of Context
+        Devices that share every batch.
+    resume : str or path, optional
+        A ``.state`` file, a run folder, or ``auto``; see :func:`mxnetseg.engine.run.find_state`.
+    model, loader, evaluator : optional
+        Ready-made parts in place of those that the configuration names (for programs and tests).
+    progress : bool
+        Show progress on standard error.
+
+    Raises
+    ------
+    UserError
+        If the configuration, the data, the devices or the state cannot be used; before anything is written.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        contexts: Sequence[mx.Context],
+        *,
+        resume: str | Path | None = None,
+        model: Any = None,
+        loader: Any = None,
+        evaluator: Any = None,
+        progress: bool = True,
+    ):
+        self.config, self.contexts, self.progress = config, list(contexts), progress
+        self._check()
+        state = find_state(resume, config) if resume else None
+        self._cleanup = ExitStack()
+        try:
+            # Workers start before any device is touched.
+            self.loader, self.evaluator = self._data(loader, evaluator)
+            self.net = self._network(model)
+            self.position = Position()
+            self._prepare()
+            self.notes = load_state(self, state) if state else []
+            if resume and not state:
+                self.notes = ["no saved state of this configuration: starting anew"]
+            self.paths = RunPaths(**self.position.paths) if state else new_run(config)
+        except BaseException:
+            self._cleanup.close()
+            raise
+
+    def _check(self) -> None:
+        config = self.config
+        check_norm(config.model.norm, self.contexts)
+        if config.train.amp and self.contexts[0].device_type != "gpu":
+            raise ConfigError("train.amp=true on the processor", "mixed precision needs a GPU", "train.amp=false")
+        if config.train.batch_size < len(self.contexts):
+            raise ConfigError(
+                f"train.batch_size {config.train.batch_size} for {len(self.contexts)} contexts",
+                "at least one image per context",
+            )
+
+    def _data(self, loader: Any, evaluator: Any) -> tuple[Any, Any]:
+        config = self.config
+        if loader is None:
+            from ..data import build_dataset
+            from ..data.loader import TrainLoader
+
+            dataset = build_dataset(config.data, config.data.train_split)
+            batch, seed, workers = config.train.batch_size, config.train.seed, config.data.workers
+            loader = TrainLoader(dataset, config.data, config.crop(), batch, seed, workers)
+            if config.train.val_interval:
+                from .evaluator import Evaluator
+
+                validation = build_dataset(config.data, config.data.val_split)
+                evaluator = Evaluator(
+                    validation,
+                    config.eval,
+                    config.crop(),
+                    workers=config.data.workers,
+                    max_bad_samples=config.data.max_bad_samples,
+                )
+        self.dataset = loader.dataset
+        self._cleanup.callback(loader.close)
+        loader.start()
+        return loader, evaluator
+
+    def _network(self, model: Any) -> Any:
+        config = self.config
+        if config.train.amp:
+            from mxnet.contrib import amp
+
+            amp.init()
+        mx.random.seed(random_seed(config.train.seed, 0))
+        np.random.seed(random_seed(config.train.seed, 1) % 2**32)
+        if model is None:
+            from ..models import build_model
+
+            model = build_model(config.model, self.dataset.num_classes, num_devices=len(self.contexts))
+        self._initialize(model)
+        return model
+
+    def _initialize(self, model: Any) -> None:
+        """Give every parameter its value, on every context, before the first step."""
+        model.prepare(ctx=self.contexts)
+        for param in parameters(model).values():
+            if param.list_ctx() != self.contexts:
+                param.reset_ctx(self.contexts)
+        if self.config.train.freeze_bn:
+            model.freeze_bn(True)
+
+    def _prepare(self) -> None:
+        from ..losses import build_loss
+
+        config = self.config
+        self.accumulate = config.optimizer.accumulate
+        self.batches = self.loader.steps_per_epoch
+        if self.batches < 1:
+            raise ConfigError(
+                f"{len(self.dataset)} training images do not fill a batch of {config.train.batch_size}",
+                "at least one whole batch",
+                f"train.batch_size={max(1, len(self.dataset))}",
+            )
+        # An update never spans two epochs; the last one of an epoch may take fewer batches.
+        self.updates_per_epoch = math.ceil(self.batches / self.accumulate)
+        self.schedule_steps = config.train.epochs * self.updates_per_epoch
+        self.total = min(self.schedule_steps, config.train.max_steps or self.schedule_steps)
+        self.schedule = Schedule(config.schedule, config.optimizer.lr, self.schedule_steps, self.updates_per_epoch)
+        self.updater = Updater(parameters(self.net), config.optimizer, self._head())
+        self.ema = WeightAverage(self.net, config.train.ema) if config.train.ema else None
+        self.loss = build_loss(config.loss, self.dataset.num_classes)
+        self.loss.initialize(ctx=self.contexts)
+        trainer = self.updater.trainer if config.train.amp else None
+        if trainer:
+            from mxnet.contrib import amp
+
+            amp.init_trainer(trainer)
+        self.compute = ForwardBackward(self.net, self.loss, self.contexts, config.train.seed, trainer)
+        self.compute.hybridize()
+
+    def _head(self) -> list[Any]:
+        return list(self.net.head_parameters()) if self.config.optimizer.head_lr_mult != 1 else []
+
+    def fit(self) -> TrainResult:
+        """Train to the end, to early stopping, or to the first Ctrl-C or SIGTERM.
+
+        Returns
+        -------
+        TrainResult
+
+        Raises
+        ------
+        TrainingError
+            If a loss or the weights are not finite (the last good state is kept), or a worker is lost.
+        """
+        self._begin = time.perf_counter()
+        self._pending: list[_Pending] = []
+        self._clock = _Clock()
+        exit_code = 1
+        with self._cleanup, StopRequest() as stop:
+            self.log = self._logger()
+            try:
+                self._announce()
+                self._epochs(stop)
+                exit_code = stop.exit_code
+                return self._finish(stop)
+            finally:
+                self.log.close(exit_code)
+
+    def _logger(self) -> RunLogger:
+        sink = None
+        if self.config.log.wandb:
+            from .wandb_sink import open_wandb
+
+            sink = open_wandb(self.config, self.paths, self.position.wandb_id, environment(), self.dataset)
+            self.position.wandb_id = sink.id if sink else self.position.wandb_id
+        return RunLogger(self.paths.log, self.total, self.position.step, sink, self.progress)
+
+    def _announce(self) -> None:
+        config, position = self.config, self.position
+        (self.paths.folder / "config.yaml").write_text(config.to_yaml(), encoding="utf-8")
+        (self.paths.folder / "state").write_text(str(self.paths.state.resolve()) + "\n", encoding="utf-8")
+        facts = {
+            "run": self.paths.stem,
+            "step": position.step,
+            "epoch": position.epoch,
+            "contexts": [str(c) for c in self.contexts],
+            "train_images": len(self.dataset),
+            "batches_per_epoch": self.batches,
+            "total_steps": self.total,
+            "classes": list(self.dataset.classes),
+            "environment": environment(),
+            "config": config.model_dump(mode="json"),
+        }
+        self.log.start(facts)
+        where = f"resuming {self.paths.stem} after step {position.step}" if position.step else f"run {self.paths.stem}"
+        devices = " ".join(str(c) for c in self.contexts)
+        self.log.message(f"{where}: {config.model.name} on {self.dataset.name} ({len(self.dataset)} images), {devices}")
+        for note in self.notes:
+            self.log.message(note)
+        if self.log.sink:
+            self.log.message(self.log.sink.where)
+
+    def _epochs(self, stop: StopRequest) -> None:
+        position = self.position
+        while position.step < self.total and not stop and not self._exhausted():
+            for window in self._windows():
+                self._update(window)
+                if stop or position.step >= self.total:
+                    break
+                self._maybe_save()
+            if position.batch >= self.batches:
+                self._end_epoch(stop)
+        if stop:
+            self._save()
+
+    def _windows(self) -> Iterator[list[Batch]]:
+        """Batches of the rest of this epoch, grouped into updates."""
+        window: list[Batch] = []
+        for index, batch in enumerate(self._timed(), start=self.position.batch + 1):
+            window.append(batch)
+            if len(window) == self.accumulate or index == self.batches:
+                yield window
+                window = []
+
+    def _timed(self) -> Iterator[Batch]:
+        batches = iter(self.loader.epoch(self.position.epoch, start=self.position.batch))
+        while True:
+            start = time.perf_counter()
+            batch = next(batches, None)
+            self._clock.waited += time.perf_counter() - start
+            if batch is None:
+                return
+            yield batch
+
+    def _update(self, window: list[Batch]) -> None:
+        """Dispatch one update; losses are fetched at the log interval only."""
+        position = self.position
+        lr = self.schedule(position.step)
+        number = position.epoch * self.batches + position.batch
+        losses = [self.compute(batch, number + i) for i, batch in enumerate(window)]
+        self.updater.step(lr, 1 / len(window))
+        position.step += 1
+        position.batch += len(window)
+        if self.ema:
+            self.ema.update(position.step)
+        epoch = position.epoch + position.batch / self.batches
+        names = [name for batch in window for name in batch.names]
+        self._pending.append(_Pending(losses, lr, names, position.step, epoch))
+        self.log.advance()
+        if len(self._pending) > _IN_FLIGHT:
+            for loss in self._pending[-1 - _IN_FLIGHT].losses[-1]:
+                loss.wait_to_read()
+        if position.step % self.config.train.log_interval == 0:
+            self._fetch()
+
+    def _fetch(self) -> None:
+        """Fetch the losses of the dispatched updates, guard against NaN and Inf, log."""
+        pending, self._pending = self._pending, []
+        if not pending:
+            return
+        means = [sum(scalars(p.losses)) / len(p.losses) for p in pending]
+        for p, loss in zip(pending, means, strict=True):
+            if not math.isfinite(loss):
+                self._not_finite(f"the loss of step {p.step} is {loss}", p.names)
+        clock, now = self._clock, time.perf_counter()
+        seconds = now - clock.since
+        speed = sum(len(p.names) for p in pending) / seconds
+        share = clock.waited / seconds
+        clock.total, clock.total_wait = clock.total + seconds, clock.total_wait + clock.waited
+        clock.since, clock.waited = now, 0.0
+        self.position.loss_sum += sum(means)
+        self.position.loss_count += len(means)
+        rows = zip(pending, means, strict=True)
+        self.log.steps([StepRow(p.step, p.epoch, loss, p.lr, speed, share) for p, loss in rows])
+        self._last_names = pending[-1].names
+
+    def _not_finite(self, found: str, names: Sequence[str] = ()) -> None:
+        files = f"; images of that step: {', '.join(names)}" if names else ""
+        kept = (
+            f"the state before it is kept: {self.paths.state}"
+            if self.paths.state.exists()
+            else "no state was saved yet"
+        )
+        self.log.end({"step": self.position.step, "error": found, "files": list(names)})
+        raise TrainingError(
+            f"{found}{files}",
+            f"finite numbers ({kept})",
+            "a lower optimizer.lr, optimizer.clip_norm=1 or schedule.warmup_epochs=1; check these images and their masks",
+        )
+
+    def _maybe_save(self) -> None:
+        interval = self.config.train.save_interval
+        if interval and self.position.step % interval == 0 and self.position.batch < self.batches:
+            self._save()
+
+    def _save(self) -> None:
+        """Save the state, unless something in it is not finite."""
+        self._fetch()
+        arrays = [a for a in values(self.net).values() if a.dtype == np.float32]
+        # A sum of squares is finite exactly when all of its terms are (weights are far from overflow).
+        if not math.isfinite(float(nd.multi_sum_sq(*arrays, num_arrays=len(arrays)).sum().asscalar())):
+            self._not_finite(f"weights are not finite after step {self.position.step}", self._last_names)
+        save_state(self)
+        self._clock.since, self._clock.waited = time.perf_counter(), 0.0
+
+    def _end_epoch(self, stop: StopRequest) -> None:
+        position = self.position
+        self._fetch()
+        self.log.epoch(position.step, position.epoch + 1, position.loss_sum / max(1, position.loss_count))
+        position.epoch, position.batch, position.loss_sum, position.loss_count = position.epoch + 1, 0, 0.0, 0
+        interval = self.config.train.val_interval
+        last = position.step >= self.total
+        if self.evaluator and interval and not stop and (position.epoch % interval == 0 or last):
+            self._validate()
+        if not stop:
+            self._save()
+
+    def _validate(self) -> None:
+        """Evaluate (the averaged weights where there are some) and keep the best."""
+        position = self.position
+        pictures: list[tuple[Any, np.ndarray]] = []
+        wanted = self.config.log.images if self.log.sink else 0
+
+        def collect(example: Any, prediction: np.ndarray) -> None:
+            if len(pictures) < wanted:
+                pictures.append((example, prediction))
+
+        with self.ema.applied() if self.ema else nullcontext():
+            result = self.evaluator.evaluate(self.net, self.contexts, on_example=collect, progress=self.progress)
+            best = result.metrics["mIoU"] > position.best_metrics.get("mIoU", -math.inf)
+            position.stale = 0 if best else position.stale + 1
+            if best:
+                position.best_metrics = dict(result.metrics, epoch=position.epoch, step=position.step)
+                save_weights(self, self.paths.best, dict(result.metrics))
+        self.log.validation(position.step, position.epoch, result, best, pictures)
+        self._clock.since, self._clock.waited = time.perf_counter(), 0.0
+
+    def _exhausted(self) -> bool:
+        patience = self.config.train.early_stop
+        return bool(patience) and self.position.stale >= patience
+
+    def _finish(self, stop: StopRequest) -> TrainResult:
+        position, done = self.position, not stop
+        if done:
+            self._fetch()
+            if position.batch:
+                self._finish_inside_epoch()
+            with self.ema.applied() if self.ema else nullcontext():
+                save_weights(self, self.paths.final, {})
+        result = TrainResult(
+            best_metrics=position.best_metrics,
+            best_path=self.paths.best if self.paths.best.exists() else None,
+            last_path=self.paths.final if done else None,
+            state_path=self.paths.state,
+            run_dir=self.paths.folder,
+            steps=position.step,
+            seconds=time.perf_counter() - self._begin,
+            data_wait=self._clock.total_wait / max(self._clock.total, 1e-9),
+            exit_code=stop.exit_code,
+        )
+        self._say_end(result, stop)
+        return result
+
+    def _finish_inside_epoch(self) -> None:
+        """max_steps ended the run inside an epoch: validate and save what there is."""
+        if self.evaluator and self.config.train.val_interval:
+            self._validate()
+        self._save()
+
+    def _say_end(self, result: TrainResult, stop: StopRequest) -> None:
+        best = {f"best/{k}": v for k, v in result.best_metrics.items()}
+        skipped = [list(item) for item in getattr(self.loader, "skipped", [])]
+        facts = dict(
+            step=result.steps,
+            seconds=round(result.seconds, 1),
+            data_wait=round(result.data_wait, 4),
+            skipped=skipped,
+            interrupted=stop.signal.name if stop.signal else None,
+            best_path=str(result.best_path) if result.best_path else None,
+            last_path=str(result.last_path) if result.last_path else None,
+            **best,
+        )
+        self.log.end(facts)
+        for file, reason in skipped:
+            self.log.message(f"skipped {file}: {reason}")
+        if stop:
+            self.log.message(
+                f"{stop.signal.name}: saved after step {result.steps}; go on with --resume {result.state_path}"
+            )
+            return
+        if result.best_metrics:
+            m = result.best_metrics
+            self.log.message(f"best mIoU {100 * m['mIoU']:.2f}% (epoch {m['epoch']}): {result.best_path}")
+        self.log.message(f"finished {result.steps} steps in {result.seconds:.0f} s: {result.last_path}")
+
+
+def train(
+    config: Config, contexts: Sequence[mx.Context], resume: str | Path | None = None, progress: bool | None = None
+) -> TrainResult:
+    """Train as a configuration says; see :class:`Trainer`."""
+    shown = sys.stderr is not None if progress is None else progress
+    return Trainer(config, contexts, resume=resume, progress=shown).fit()

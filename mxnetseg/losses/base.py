@@ -1,0 +1,149 @@
+"""What all losses share: auxiliary outputs, ignored pixels, class weights, averaging over the global batch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import numpy as np
+from mxnet import gluon, nd
+
+from ..errors import ConfigError
+
+__all__ = ["SegmentationLoss", "cross_entropy_map", "pixels_last"]
+
+
+def pixels_last(F: Any, logits: Any) -> Any:
+    """Logits (N, K, H, W) as (N, H*W, K): MXNet's softmax is twice as fast over the last axis, transposition included."""
+    return F.transpose(F.reshape(logits, (0, 0, -1)), (0, 2, 1))
+
+
+def cross_entropy_map(F: Any, logits: Any, label: Any) -> Any:
+    """Cross-entropy -log softmax(logits)[label] of every pixel.
+
+    Parameters
+    ----------
+    F : module
+        ``mx.nd`` or ``mx.sym``.
+    logits : array or symbol, (N, K, H, W)
+    label : array or symbol, (N, H, W)
+        float32; labels outside of 0..K-1 are read as the nearest class and must be masked by the caller.
+
+    Returns
+    -------
+    array or symbol, (N, H, W)
+    """
+    log_softmax = F.log_softmax(pixels_last(F, logits), axis=-1)
+    return F.reshape_like(-F.pick(log_softmax, F.reshape(label, (0, -1)), axis=-1), label)
+
+
+class SegmentationLoss(gluon.HybridBlock):
+    """Base of all losses: sum of the main term and of the weighted auxiliary terms.
+
+    Written from plain operators, so that every factor (auxiliary weight, class weight, loss scaling)
+    reaches the gradients; MXNet's ``SoftmaxOutput`` ignores them.
+
+    Parameters
+    ----------
+    num_classes : int
+        Number of classes K.
+    aux_weight : float or sequence of float
+        Weight of the auxiliary outputs: one for all, or one each.
+    class_weights : sequence of float, optional
+        Factor per class on the pixels that are labelled with it; the average is still over pixels, not over weights.
+    ignore : int
+        Label of pixels without class.
+    reduction : {"valid", "pixels"}
+        ``valid``: one number, the sum over labelled pixels divided by `normalizer`. ``pixels``: one number
+        per sample, the mean over all its pixels, ignored ones included (MXNetSeg's convention).
+
+    Raises
+    ------
+    ConfigError
+        If the number of class weights is not K.
+    """
+
+    def __init__(
+        self,
+        num_classes: int,
+        aux_weight: float | Sequence[float] = 0.4,
+        class_weights: Sequence[float] | None = None,
+        ignore: int = -1,
+        reduction: Literal["valid", "pixels"] = "valid",
+    ):
+        super().__init__()
+        self.num_classes, self.ignore, self.reduction, self.aux_weight = num_classes, ignore, reduction, aux_weight
+        self.weighted = class_weights is not None
+        if class_weights is not None:
+            if len(class_weights) != num_classes:
+                raise ConfigError(
+                    f"loss.class_weights has {len(class_weights)} values", f"{num_classes}, one per class of the data"
+                )
+            with self.name_scope():
+                self.class_weights = self.params.get_constant("class_weights", np.asarray(class_weights, np.float32))
+
+    def __call__(self, outputs: Sequence[nd.NDArray], label: nd.NDArray, normalizer: float | nd.NDArray | None = None):
+        """Loss of one device's share of a batch.
+
+        Parameters
+        ----------
+        outputs : sequence of NDArray, each (N, K, H, W)
+            Logits: main output first, auxiliary ones after it.
+        label : NDArray, (N, H, W)
+            Classes 0..K-1, or the ignore label.
+        normalizer : float or NDArray (1,), optional
+            Number of labelled pixels in the whole batch over all devices, at least 1; this share's own when empty.
+            With it the sum over devices is the mean over the labelled pixels of the whole batch.
+
+        Returns
+        -------
+        NDArray, (1,), or (N,) with ``reduction="pixels"``
+            What to call ``backward`` on. Exactly 0 with zero gradients where no pixel is labelled.
+
+        Raises
+        ------
+        ConfigError
+            If there is not one auxiliary weight per auxiliary output.
+        """
+        self._weights(len(outputs) - 1)
+        label = label.astype("float32", copy=False)
+        if normalizer is None:
+            normalizer = nd.maximum((label != self.ignore).sum(), 1)
+        elif not isinstance(normalizer, nd.NDArray):
+            normalizer = nd.array([max(float(normalizer), 1.0)], ctx=label.context)
+        return super().__call__(label, normalizer, *outputs)
+
+    def hybrid_forward(self, F: Any, label: Any, normalizer: Any, *outputs: Any, **constants: Any) -> Any:
+        """Sum the terms of all outputs."""
+        mask = label != self.ignore
+        weight = mask
+        if self.weighted:
+            weight = mask * F.take(constants["class_weights"], label, mode="clip")
+        total = self.term(F, outputs[0], label, mask, weight, normalizer)
+        for factor, output in zip(self._weights(len(outputs) - 1), outputs[1:], strict=True):
+            total = total + factor * self.term(F, output, label, mask, weight, normalizer)
+        return total
+
+    def term(self, F: Any, logits: Any, label: Any, mask: Any, weight: Any, normalizer: Any) -> Any:
+        """Contribution of one output; averages :meth:`pixel_map` unless a loss is not a mean over pixels."""
+        return self.average(F, self.pixel_map(F, logits, label) * weight, normalizer)
+
+    def pixel_map(self, F: Any, logits: Any, label: Any) -> Any:
+        """Loss of every pixel, (N, H, W), before masking."""
+        raise NotImplementedError
+
+    def average(self, F: Any, values: Any, normalizer: Any) -> Any:
+        """Reduce a masked map (N, H, W) as `reduction` says."""
+        if self.reduction == "pixels":
+            return F.mean(values, axis=0, exclude=True)
+        return F.broadcast_div(F.reshape(F.sum(values), (1,)), normalizer)
+
+    def _weights(self, count: int) -> list[float]:
+        if isinstance(self.aux_weight, int | float):
+            return [float(self.aux_weight)] * count
+        if len(self.aux_weight) != count:
+            raise ConfigError(
+                f"loss.aux_weight has {len(self.aux_weight)} values, the network {count} auxiliary outputs",
+                "one number for all of them, or one each",
+            )
+        return [float(w) for w in self.aux_weight]

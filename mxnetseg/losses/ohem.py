@@ -1,0 +1,76 @@
+"""Online hard example mining over pixels."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from ..errors import ConfigError
+from ..registry import LOSSES
+from .base import SegmentationLoss, cross_entropy_map
+
+__all__ = ["OHEM"]
+
+
+@LOSSES.register("OHEM", aliases=("OhemCrossEntropy",))
+class OHEM(SegmentationLoss):
+    """Cross-entropy averaged over the hard pixels only.
+
+    Hard are the pixels whose labelled class has a probability below `thresh`; if they are fewer than
+    `min_kept`, the `min_kept` pixels of largest loss. Shrivastava et al., "Training Region-based Object
+    Detectors with Online Hard Example Mining", CVPR 2016, in the form usual for segmentation.
+
+    Parameters
+    ----------
+    num_classes : int
+        Number of classes.
+    thresh : float
+        Probability in (0, 1].
+    min_kept : int or float
+        Pixels kept at least, per device: their number, or (below 1) their share of the labelled pixels.
+    **common
+        See :class:`~mxnetseg.losses.base.SegmentationLoss`.
+
+    Raises
+    ------
+    ConfigError
+        If a value is out of range, or ``reduction="pixels"`` is asked for.
+
+    Notes
+    -----
+    The choice is made on each device alone. Devices count by their share of the labelled pixels. Pixels
+    that tie with the last one kept are kept too. Class weights act on the loss, after the choice.
+    """
+
+    def __init__(self, num_classes: int, thresh: float = 0.7, min_kept: float = 100_000, **common: Any):
+        super().__init__(num_classes, **common)
+        if not 0 < thresh <= 1:
+            raise ConfigError(f"loss.options.thresh = {thresh}", "a probability in (0, 1]")
+        if min_kept < 0:
+            raise ConfigError(f"loss.options.min_kept = {min_kept}", "a number of pixels, or a share below 1")
+        if self.reduction != "valid":
+            raise ConfigError(f"OHEM with reduction {self.reduction!r}", "'valid'")
+        self.limit, self.min_kept = -math.log(thresh), min_kept
+
+    def term(self, F: Any, logits: Any, label: Any, mask: Any, weight: Any, normalizer: Any) -> Any:
+        """Mean over the kept pixels, scaled by this device's share of the labelled pixels."""
+        values = cross_entropy_map(F, logits, label)
+        keep = F.BlockGrad(self._hard(F, values, mask))
+        labelled = F.sum(mask)
+        share = F.broadcast_div(F.reshape(labelled, (1,)), normalizer)
+        mean = F.sum(values * weight * keep) / F.maximum(F.sum(keep), 1)
+        return F.broadcast_mul(F.reshape(mean, (1,)), share)
+
+    def _hard(self, F: Any, values: Any, mask: Any) -> Any:
+        """1 where a pixel is kept, else 0."""
+        hard = values > self.limit
+        if self.min_kept:
+            # Losses are at least 0: ignored pixels sort behind every labelled one.
+            ranked = F.sort(F.reshape(values * mask + mask - 1, (-1,)), is_ascend=False)
+            last = self.min_kept - 1 if self.min_kept >= 1 else F.floor(F.sum(mask) * self.min_kept) - 1
+            index = F.zeros((1,)) + last if self.min_kept >= 1 else F.reshape(last, (1,))
+            smallest = F.reshape(F.take(ranked, F.maximum(index, 0), mode="clip"), (1, 1, 1))
+            # A share of no whole pixel keeps nothing beyond the threshold.
+            enough = F.reshape(index >= 0, (1, 1, 1))
+            hard = F.broadcast_maximum(hard, F.broadcast_mul(F.broadcast_greater_equal(values, smallest), enough))
+        return hard * mask

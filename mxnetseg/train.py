@@ -1,0 +1,129 @@
+"""``mxnetseg train`` and ``train.py``: train a network, or resume a run."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .config import Config
+
+__all__ = ["HELP", "add_arguments", "resolve", "run"]
+
+HELP = "Train a network, or resume a run."
+
+_EXAMPLES = """\
+examples:
+  train.py --model fcn --ctx 0 1 --wandb myproject       two GPUs share every batch
+  train.py --config configs/camvid/bisenetr_resnet18.yaml --ctx cpu
+  train.py --model bisenet --backbone resnet18 --data cityscapes --data-root /data/cityscapes optimizer.lr=0.02
+  train.py --resume                                      go on with the newest run of this configuration
+  train.py --resume runs/NAME                            go on with that run, its configuration included
+
+Any configuration key can be set as key=value (`mxnetseg config` lists them with their meaning); short names work where
+they are unambiguous (lr=0.02). Command line over --config over defaults. Weights go to weights/MODEL/, logs to runs/NAME/.
+Ctrl-C finishes the step, saves, and says how to resume.
+"""
+
+# Flag: configuration key that it sets.
+_FLAGS = {
+    "model": "model.name",
+    "backbone": "model.backbone",
+    "data": "data.name",
+    "data_root": "data.root",
+    "wandb": "log.wandb",
+    "log_interval": "train.log_interval",
+    "seed": "train.seed",
+    "epochs": "train.epochs",
+    "batch_size": "train.batch_size",
+    "lr": "optimizer.lr",
+    "wd": "optimizer.wd",
+    "workers": "data.workers",
+}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add this command's arguments."""
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = _EXAMPLES
+    add = parser.add_argument
+    add("--model", metavar="NAME", help="network, official or short name (`mxnetseg list models`)")
+    add("--backbone", metavar="NAME", help="its backbone; the network's own default when left out")
+    add("--data", metavar="NAME", help="data set (`mxnetseg list datasets`)")
+    add("--data-root", metavar="DIR", help="folder of the data set")
+    add("--config", metavar="FILE", help="YAML configuration, e.g. one of configs/")
+    add(
+        "--ctx",
+        nargs="+",
+        metavar="C",
+        help="GPU ids (0 1), cpu, or cpu0 cpu1; GPU 0 where one is usable, else cpu, when left out",
+    )
+    add("--wandb", metavar="PROJECT", help="log to this wandb project too (offline without a login; never asks)")
+    add(
+        "--resume",
+        nargs="?",
+        const="auto",
+        metavar="PATH",
+        help="continue a _last.state file or run folder bit for bit; without PATH the newest run of this configuration",
+    )
+    add("--no-val", action="store_true", help="do not validate (then there are no _best weights)")
+    add("--log-interval", type=int, metavar="N", help="updates between logged values")
+    add("--seed", type=int, metavar="N", help="seed of everything random")
+    add("--epochs", type=int, metavar="N", help="passes over the training images")
+    add("--batch-size", type=int, metavar="N", help="images per batch, over all contexts together")
+    add("--lr", type=float, metavar="X", help="base learning rate")
+    add("--wd", type=float, metavar="X", help="weight decay")
+    add("--workers", type=int, metavar="N", help="processes that load images; 0 loads in the training process")
+    add("overrides", nargs="*", metavar="key=value", help="configuration keys, e.g. train.ema=0.99")
+
+
+def _overrides(args: argparse.Namespace) -> list[str]:
+    flags = {key: getattr(args, flag) for flag, key in _FLAGS.items()}
+    pairs = [f"{key}={value}" for key, value in flags.items() if value is not None]
+    if args.no_val:
+        pairs.append("train.val_interval=0")
+    return pairs + list(args.overrides or [])
+
+
+def _source(args: argparse.Namespace) -> str | dict[str, Any] | None:
+    """The configuration file, or the configuration inside of the state to resume."""
+    if args.config or args.resume in (None, "auto"):
+        return args.config
+    from .config import Config
+    from .engine.checkpoint import read_meta
+    from .engine.run import find_state
+
+    return read_meta(find_state(args.resume, Config())).get("config")
+
+
+def resolve(args: argparse.Namespace) -> Config:
+    """Configuration that the arguments describe.
+
+    Raises
+    ------
+    UserError
+        If a key, value or file is wrong.
+    """
+    from .config import load_config
+
+    return load_config(_source(args), _overrides(args))
+
+
+def run(args: argparse.Namespace) -> int:
+    """Train; return 0, or 130 / 143 when Ctrl-C / SIGTERM ended it."""
+    config = resolve(args)
+    if config.log.wandb:
+        from .engine.wandb_sink import sweep_overrides
+
+        config = resolve_sweep(config, sweep_overrides())
+    from .engine.context import resolve_contexts
+    from .engine.trainer import train
+
+    return train(config, resolve_contexts(args.ctx), resume=args.resume).exit_code
+
+
+def resolve_sweep(config: Config, overrides: dict[str, Any]) -> Config:
+    """Apply the parameters that ``wandb agent`` chose, by dotted or short name."""
+    from .config import load_config
+
+    return load_config(config.model_dump(mode="json"), [f"{k}={v}" for k, v in overrides.items()])
