@@ -46,8 +46,7 @@ class PReLU(gluon.HybridBlock):
 
     def __init__(self, alpha: float = 0.25):
         super().__init__()
-        with self.name_scope():
-            self.alpha = self.params.get("alpha", shape=(1,), init=init.Constant(alpha))
+        self.alpha = self.params.get("alpha", shape=(1,), init=init.Constant(alpha))
 
     def hybrid_forward(self, F: Any, x: Any, alpha: Any) -> Any:
         slope = F.reshape(alpha, shape=(1, 1, 1, 1))

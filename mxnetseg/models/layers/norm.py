@@ -75,21 +75,9 @@ class GroupNorm(gluon.HybridBlock):
     ):
         super().__init__()
         self._num_groups, self._epsilon = num_groups, epsilon
-        with self.name_scope():
-            self.gamma = self.params.get(
-                "gamma",
-                grad_req="write" if scale else "null",
-                shape=(in_channels,),
-                init=gamma_initializer,
-                allow_deferred_init=True,
-            )
-            self.beta = self.params.get(
-                "beta",
-                grad_req="write" if center else "null",
-                shape=(in_channels,),
-                init=beta_initializer,
-                allow_deferred_init=True,
-            )
+        common = {"shape": (in_channels,), "allow_deferred_init": True}
+        self.gamma = self.params.get("gamma", grad_req="write" if scale else "null", init=gamma_initializer, **common)
+        self.beta = self.params.get("beta", grad_req="write" if center else "null", init=beta_initializer, **common)
 
     def infer_shape(self, x: Any, *args: Any) -> None:
         """Take the channel count from the first input."""

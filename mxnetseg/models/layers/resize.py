@@ -50,8 +50,8 @@ def resize_like(F: Any, x: Any, like: Any, align_corners: bool = True) -> Any:
 
 
 def _corner(F: Any, x: Any) -> Any:
-    """One float32 channel of `x`: carries its size at no cost."""
-    return F.BlockGrad(F.cast(F.slice(x, begin=(0, 0, None, None), end=(1, 1, None, None)), dtype="float32"))
+    """One float32 channel of `x`, to carry its size (``slice`` divides by zero on oneDNN's blocked layouts)."""
+    return F.BlockGrad(F.cast(F.slice_axis(x, axis=1, begin=0, end=1), dtype="float32"))
 
 
 def _interpolation(F: Any, source: Any, target: Any, axis: int, align_corners: bool) -> Any:
