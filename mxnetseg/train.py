@@ -21,8 +21,8 @@ examples:
   train.py --resume runs/NAME                            go on with that run, its configuration included
 
 Any configuration key can be set as key=value (`mxnetseg config` lists them with their meaning); short names work where
-they are unambiguous (lr=0.02). Command line over --config over defaults. Weights go to weights/MODEL/, logs to runs/NAME/.
-Ctrl-C finishes the step, saves, and says how to resume.
+they are unambiguous (lr=0.02). Command line over --config over defaults. Weights go to weights/MODEL/, logs to
+runs/NAME/. Ctrl-C finishes the step, saves, and says how to resume.
 """
 
 # Flag: configuration key that it sets.

@@ -16,7 +16,8 @@ import numpy as np
 from mxnet import nd
 
 from ..config import Config
-from ..errors import ConfigError, TrainingError
+from ..errors import CheckpointError, ConfigError, TrainingError
+from .checkpoint import load_checkpoint
 from .context import check_norm
 from .ema import WeightAverage
 from .logging import RunLogger, StepRow
@@ -26,7 +27,7 @@ from .schedule import Schedule
 from .signals import StopRequest
 from .state import Position, load_state, save_state, save_weights
 from .step import Batch, ForwardBackward, random_seed, scalars
-from .weights import parameters, values
+from .weights import load_matching, parameters, values
 
 __all__ = ["TrainResult", "Trainer", "train"]
 
@@ -79,7 +80,6 @@ class _Pending:
     names: list[str]
     step: int
     epoch: float
-    images: int = 0
 
 
 @dataclass
@@ -138,6 +138,8 @@ class Trainer:
             self.notes = load_state(self, state) if state else []
             if resume and not state:
                 self.notes = ["no saved state of this configuration: starting anew"]
+            if config.model.init and not state:
+                self.notes.append(self._fine_tune(config.model.init))
             self.paths = RunPaths(**self.position.paths) if state else new_run(config)
         except BaseException:
             self._cleanup.close()
@@ -202,6 +204,15 @@ class Trainer:
                 param.reset_ctx(self.contexts)
         if self.config.train.freeze_bn:
             model.freeze_bn(True)
+
+    def _fine_tune(self, source: str) -> str:
+        """Take over what fits from another checkpoint; say what does not."""
+        match = load_matching(self.net, load_checkpoint(source).params, self.contexts)
+        if not match.loaded:
+            raise CheckpointError(
+                f"no tensor of {source} fits {self.config.model.name}", "a checkpoint of the same or a similar network"
+            )
+        return f"{source}: {match}"
 
     def _prepare(self) -> None:
         from ..losses import build_loss
@@ -298,24 +309,29 @@ class Trainer:
     def _epochs(self, stop: StopRequest) -> None:
         position = self.position
         while position.step < self.total and not stop and not self._exhausted():
-            for window in self._windows():
-                self._update(window)
-                if stop or position.step >= self.total:
-                    break
-                self._maybe_save()
+            self._epoch(stop)
             if position.batch >= self.batches:
                 self._end_epoch(stop)
         if stop:
             self._save()
 
-    def _windows(self) -> Iterator[list[Batch]]:
-        """Batches of the rest of this epoch, grouped into updates."""
-        window: list[Batch] = []
-        for index, batch in enumerate(self._timed(), start=self.position.batch + 1):
-            window.append(batch)
-            if len(window) == self.accumulate or index == self.batches:
-                yield window
-                window = []
+    def _epoch(self, stop: StopRequest) -> None:
+        """Run the rest of this epoch, or until the last update, or until someone asks to stop."""
+        position = self.position
+        window: list[tuple[list[nd.NDArray], list[str]]] = []
+        number = position.batch
+        for batch in self._timed():
+            # The batch's memory belongs to the loader again when the next one is asked for.
+            losses = self.compute(batch, position.epoch * self.batches + number)
+            window.append((losses, list(batch.names)))
+            number += 1
+            if len(window) < self.accumulate and number < self.batches:
+                continue
+            self._update(window)
+            window = []
+            if stop or position.step >= self.total:
+                return
+            self._maybe_save()
 
     def _timed(self) -> Iterator[Batch]:
         batches = iter(self.loader.epoch(self.position.epoch, start=self.position.batch))
@@ -327,20 +343,18 @@ class Trainer:
                 return
             yield batch
 
-    def _update(self, window: list[Batch]) -> None:
-        """Dispatch one update; losses are fetched at the log interval only."""
+    def _update(self, window: list[tuple[list[nd.NDArray], list[str]]]) -> None:
+        """Dispatch one update from gradients on their way; losses are fetched at the log interval only."""
         position = self.position
         lr = self.schedule(position.step)
-        number = position.epoch * self.batches + position.batch
-        losses = [self.compute(batch, number + i) for i, batch in enumerate(window)]
         self.updater.step(lr, 1 / len(window))
         position.step += 1
         position.batch += len(window)
         if self.ema:
             self.ema.update(position.step)
         epoch = position.epoch + position.batch / self.batches
-        names = [name for batch in window for name in batch.names]
-        self._pending.append(_Pending(losses, lr, names, position.step, epoch))
+        names = [name for _, names in window for name in names]
+        self._pending.append(_Pending([losses for losses, _ in window], lr, names, position.step, epoch))
         self.log.advance()
         if len(self._pending) > _IN_FLIGHT:
             for loss in self._pending[-1 - _IN_FLIGHT].losses[-1]:
@@ -380,7 +394,7 @@ class Trainer:
         raise TrainingError(
             f"{found}{files}",
             f"finite numbers ({kept})",
-            "a lower optimizer.lr, optimizer.clip_norm=1 or schedule.warmup_epochs=1; check these images and their masks",
+            "lower optimizer.lr, or set optimizer.clip_norm=1 or schedule.warmup_epochs=1; look at these images and masks",
         )
 
     def _maybe_save(self) -> None:
