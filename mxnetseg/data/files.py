@@ -1,0 +1,118 @@
+"""Finding the files of a data set: pairs of images and masks from folders or from lists."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..errors import DataError
+from .images import IMAGE_SUFFIXES
+
+__all__ = ["Sample", "list_lines", "pair_folders", "pair_list", "require", "require_files"]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One image and its mask (None where the split has no masks)."""
+
+    image: Path
+    mask: Path | None
+
+
+def require(path: Path, what: str, remedy: str) -> Path:
+    """Return `path` if it exists.
+
+    Raises
+    ------
+    DataError
+        With what was looked for, and `remedy`.
+    """
+    if path.exists():
+        return path
+    parent = next((p for p in path.parents if p.exists()), Path("/"))
+    inside = ", ".join(sorted(p.name for p in parent.iterdir())[:12]) or "nothing"
+    raise DataError(f"{what} not found: {path}\n  {parent} holds: {inside}", "", remedy)
+
+
+def require_files(samples: list[Sample], remedy: str) -> list[Sample]:
+    """Return `samples` if all their files exist; otherwise name the missing ones."""
+    files = [f for s in samples for f in (s.image, s.mask) if f is not None]
+    missing = [str(f) for f in files if not f.is_file()]
+    if missing:
+        shown = "\n    ".join(missing[:5]) + (f"\n    ... {len(missing) - 5} more" if len(missing) > 5 else "")
+        raise DataError(f"{len(missing)} of {len(files)} files are missing:\n    {shown}", "", remedy)
+    return samples
+
+
+def list_lines(path: Path, remedy: str) -> list[list[str]]:
+    """Words of every line of a list file that is not blank."""
+    require(path, "list of images", remedy)
+    return [line.split() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+
+
+def pair_list(path: Path, image_of: Callable[[str], Path], mask_of: Callable[[str], Path], remedy: str) -> list[Sample]:
+    """Samples of a list whose lines are ``image mask`` or one stem for both.
+
+    Parameters
+    ----------
+    path : Path
+        List file.
+    image_of, mask_of : callable
+        File for an entry of the list.
+    remedy : str
+        What to do when files are missing.
+    """
+    samples = [Sample(image_of(words[0]), mask_of(words[-1])) for words in list_lines(path, remedy)]
+    return require_files(samples, remedy)
+
+
+def images_below(folder: Path, suffixes: Iterable[str] = IMAGE_SUFFIXES, ending: str = "") -> list[Path]:
+    """Image files below `folder` in sorted order; hidden files are left out."""
+    wanted = tuple(suffixes)
+    return sorted(
+        p
+        for p in folder.rglob(f"*{ending}*" if ending else "*")
+        if p.suffix.lower() in wanted and p.stem.endswith(ending) and not p.name.startswith(".")
+    )
+
+
+def pair_folders(
+    images: Path, masks: Path, remedy: str, *, image_ending: str = "", mask_ending: str = ""
+) -> list[Sample]:
+    """Samples of two parallel folder trees, paired by their names.
+
+    Parameters
+    ----------
+    images, masks : Path
+        The trees; sub-folders must agree.
+    remedy : str
+        What to do when files are missing.
+    image_ending, mask_ending : str
+        What follows the common part of the stems, e.g. ``_leftImg8bit`` and ``_gtFine_labelIds``.
+
+    Raises
+    ------
+    DataError
+        If a folder is missing or a file has no partner; the unpaired files are named.
+    """
+    require(images, "folder of images", remedy)
+    require(masks, "folder of masks", remedy)
+    left = _by_name(images, IMAGE_SUFFIXES, image_ending)
+    right = _by_name(masks, (".png", ".bmp", ".tif", ".tiff", ".gif"), mask_ending)
+    single = [left[k] for k in left.keys() - right.keys()] + [right[k] for k in right.keys() - left.keys()]
+    if single:
+        shown = "\n    ".join(map(str, sorted(single)[:5])) + ("\n    ..." if len(single) > 5 else "")
+        raise DataError(f"{len(single)} files have no partner:\n    {shown}", "one mask for every image", remedy)
+    return [Sample(left[k], right[k]) for k in sorted(left)]
+
+
+def _by_name(folder: Path, suffixes: tuple[str, ...], ending: str) -> dict[str, Path]:
+    found: dict[str, Path] = {}
+    for path in images_below(folder, suffixes, ending):
+        name = str(path.relative_to(folder).with_suffix(""))
+        name = name[: len(name) - len(ending)] if ending else name
+        if name in found:
+            raise DataError(f"two files of one name: {found[name]} and {path}", "one file per name", "remove one")
+        found[name] = path
+    return found

@@ -1,0 +1,110 @@
+"""Reading of image and mask files; whatever is damaged is named."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from ..errors import DataError
+
+__all__ = ["IMAGE_SUFFIXES", "DamagedSampleError", "read_mask", "read_rgb"]
+
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".ppm")
+
+# The orientation tag is ignored because masks, drawn on the stored pixels, do not carry it.
+_FLAGS = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
+_END_MARKERS = {b"\xff\xd8": b"\xff\xd9", b"\x89P": b"IEND"}
+
+
+class DamagedSampleError(DataError):
+    """A file that cannot be decoded, or an image and a mask of different sizes."""
+
+
+def read_bytes(path: Path) -> bytes:
+    """Content of a file; empty and unreadable ones are damaged samples."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise DamagedSampleError(f"{path}: cannot be read ({error.strerror})", "a readable file") from error
+    if not content:
+        raise DamagedSampleError(f"{path}: file is empty", "an image", "copy or download it again")
+    return content
+
+
+def _check_complete(content: bytes, path: Path) -> None:
+    """Refuse truncated files, which OpenCV decodes without an error."""
+    marker = _END_MARKERS.get(content[:2])
+    if marker is None or marker in content[-4096:]:
+        return
+    try:
+        Image.open(io.BytesIO(content)).load()
+    except Exception as error:
+        raise DamagedSampleError(f"{path}: {error}", "a complete image", "copy or download it again") from error
+
+
+def read_rgb(path: Path) -> np.ndarray:
+    """Decode an image as it is stored (orientation tags are ignored).
+
+    Parameters
+    ----------
+    path : Path
+
+    Returns
+    -------
+    uint8 array (H, W, 3)
+        RGB.
+
+    Raises
+    ------
+    DamagedSampleError
+        If the file is missing, empty, truncated or not an image.
+    """
+    content = read_bytes(path)
+    _check_complete(content, path)
+    try:
+        image = cv2.imdecode(np.frombuffer(content, np.uint8), _FLAGS)
+    except cv2.error:
+        image = None
+    if image is None:
+        raise DamagedSampleError(f"{path}: not an image", "JPEG, PNG or another format that OpenCV reads")
+    return image
+
+
+def read_mask(path: Path) -> np.ndarray:
+    """Decode a mask of class ids; palette images give their indices, not their colours.
+
+    Parameters
+    ----------
+    path : Path
+
+    Returns
+    -------
+    uint8 or uint16 array (H, W)
+
+    Raises
+    ------
+    DamagedSampleError
+        If the file cannot be decoded.
+    DataError
+        If the file holds colours instead of ids.
+    """
+    content = read_bytes(path)
+    try:
+        with Image.open(io.BytesIO(content)) as mask:
+            mask.load()
+    except Exception as error:
+        raise DamagedSampleError(f"{path}: {error}", "a complete mask file", "copy or download it again") from error
+    if mask.mode in ("RGB", "RGBA", "LA", "CMYK", "YCbCr", "HSV", "LAB", "F"):
+        raise DataError(
+            f"{path}: a mask of mode {mask.mode} (colours)",
+            "one channel of class ids (PNG of mode L or P)",
+            "convert the colours to class ids, e.g. with the data set's own tools",
+        )
+    raw = np.asarray(mask)
+    if raw.dtype == np.bool_:
+        return raw.astype(np.uint8)
+    return raw if raw.dtype in (np.uint8, np.uint16) else np.clip(raw, 0, 65535).astype(np.uint16)

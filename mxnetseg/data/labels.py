@@ -1,0 +1,115 @@
+"""Raw mask values to training ids, with every value checked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import cv2
+import numpy as np
+
+from ..errors import DataError
+
+__all__ = ["IGNORE", "LabelMap", "identity", "shifted"]
+
+IGNORE = -1
+_INVALID = -2
+
+
+def identity(classes: int, *void: int) -> dict[int, int]:
+    """Id map of masks that hold training ids; the values `void` are ignored."""
+    return {**dict.fromkeys(void, IGNORE), **{i: i for i in range(classes)}}
+
+
+def shifted(classes: int, *void: int) -> dict[int, int]:
+    """Id map of masks whose classes start at 1; 0 and the values `void` are ignored."""
+    return {0: IGNORE, **dict.fromkeys(void, IGNORE), **{i + 1: i for i in range(classes)}}
+
+
+class LabelMap:
+    """Table from the values of mask files to training ids.
+
+    Parameters
+    ----------
+    table : mapping of int to int
+        Raw value -> training id or ``IGNORE``. Values that are not in it are errors.
+    """
+
+    def __init__(self, table: Mapping[int, int]):
+        self.table = dict(table)
+        size = 256 if max(self.table) < 256 else 65536
+        self._lookup = np.full(size, _INVALID, np.int32)
+        for raw, label in self.table.items():
+            if raw >= 0:
+                self._lookup[raw] = label
+        self.num_classes = max(self.table.values()) + 1
+
+    def apply(self, raw: np.ndarray, source: object) -> np.ndarray:
+        """Training ids of a mask.
+
+        Parameters
+        ----------
+        raw : uint8 or uint16 array (H, W)
+        source : object
+            What to name in an error, usually the file.
+
+        Returns
+        -------
+        int32 array (H, W)
+
+        Raises
+        ------
+        DataError
+            If a value is not in the table; names the values and the likely reason.
+        """
+        if raw.dtype == np.uint8 and len(self._lookup) == 256:
+            label = cv2.LUT(raw, self._lookup)
+        else:
+            label = self._lookup[np.minimum(raw, len(self._lookup) - 1)]
+            label[raw >= len(self._lookup)] = _INVALID
+        if label.min(initial=0) == _INVALID:
+            self._refuse(raw, label == _INVALID, source)
+        return label
+
+    def _refuse(self, raw: np.ndarray, invalid: np.ndarray, source: object) -> None:
+        values, counts = np.unique(raw[invalid], return_counts=True)
+        shown = ", ".join(f"{v} ({c} px)" for v, c in zip(values[:8], counts[:8], strict=True))
+        more = f" and {len(values) - 8} further values" if len(values) > 8 else ""
+        void = [v for v, label in self.table.items() if label == IGNORE and v >= 0]
+        ids = [v for v, label in self.table.items() if label != IGNORE]
+        raise DataError(
+            f"{source}: label values outside the {self.num_classes} classes: {shown}{more}",
+            f"class ids {_span(ids)}" + (f", void {_span(void)}" if void else ", no void value"),
+            _likely_reason(set(np.unique(raw).tolist()), set(values.tolist()), self.num_classes),
+        )
+
+    def inverse(self) -> np.ndarray:
+        """uint8 or uint16 table (K,) from training id to the (smallest) raw id, as masks store it."""
+        raw_of = {label: raw for raw, label in sorted(self.table.items(), reverse=True) if label != IGNORE}
+        dtype = np.uint8 if max(raw_of.values()) < 256 else np.uint16
+        return np.array([raw_of.get(label, 0) for label in range(self.num_classes)], dtype)
+
+
+def _span(values: Iterable[int]) -> str:
+    """``0-18, 255`` for a set of integers."""
+    runs: list[list[int]] = []
+    for value in sorted(values):
+        if runs and value == runs[-1][1] + 1:
+            runs[-1][1] = value
+        else:
+            runs.append([value, value])
+    return ", ".join(f"{a}" if a == b else f"{a}-{b}" for a, b in runs)
+
+
+def _likely_reason(found: set[int], invalid: set[int], classes: int) -> str:
+    """What usually produces such values, and what to do about it."""
+    if found <= {0, 255} and classes <= 2:
+        return "a 0/255 mask: write the foreground as 1, or map 255 to class 1"
+    if invalid == {255}:
+        return "255 usually marks void: add it to the ignored values of the data set"
+    if invalid == {classes} and 0 not in found:
+        return "labels seem to start at 1: subtract 1, or give an id map (raw id -> class)"
+    if invalid == {classes}:
+        return f"{classes} may be the void value (ignore it), or one class is missing in the list of classes"
+    if len(found) > max(32, 2 * classes):
+        return "so many values look like a photograph, a colour mask turned to grey, or a mask saved as JPEG"
+    return "use masks of class ids (not colours or instances), or give an id map (raw id -> class)"

@@ -1,0 +1,172 @@
+"""Generated street scenes in the folder form of Cityscapes."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+import cv2
+import numpy as np
+from tqdm import tqdm
+
+from ..errors import DataError
+from .scenery import BUILDING, POLE, ROAD, SIDEWALK, SKY, VEGETATION, VOID, draw_scene
+
+__all__ = ["generate_synthetic", "render"]
+
+_VERSION = 1
+_MANIFEST = "synthetic.json"
+# Relative contrast of fine grain and of blotches, per class.
+_GRAIN = {
+    ROAD: (0.10, 0.10),
+    SIDEWALK: (0.08, 0.10),
+    BUILDING: (0.07, 0.08),
+    VEGETATION: (0.35, 0.25),
+    SKY: (0.01, 0.02),
+}
+
+
+def render(seed: int, index: int, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+    """Draw one scene.
+
+    Parameters
+    ----------
+    seed, index : int
+        The scene is a pure function of both.
+    size : tuple of int
+        (height, width).
+
+    Returns
+    -------
+    image : uint8 array (H, W, 3)
+        RGB.
+    label : uint8 array (H, W)
+        Class ids; 255 on borders and on the hood of the camera car.
+    """
+    rng = np.random.Generator(np.random.PCG64([seed, index]))
+    canvas = draw_scene(*size, rng)
+    image = _light(_texture(canvas.image, canvas.label, rng), canvas.horizon, rng)
+    label = _void_borders(canvas.label)
+    if rng.random() < 0.3:
+        _draw_hood(image, label, rng)
+    return image, label
+
+
+def _texture(image: np.ndarray, label: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    height, width = label.shape
+    fine = rng.standard_normal((height, width), np.float32)
+    fine = cv2.GaussianBlur(fine, (3, 3), 0.7) * 1.6
+    blotches = cv2.resize(rng.standard_normal((height // 12, width // 12), np.float32), (width, height))
+    tables = np.full((2, 256), 0.03, np.float32)
+    for kind, strengths in _GRAIN.items():
+        tables[:, kind] = strengths
+    gain = 1 + fine * cv2.LUT(label, tables[0]) + blotches * cv2.LUT(label, tables[1])
+    return image * gain[..., None]
+
+
+def _light(image: np.ndarray, horizon: float, rng: np.random.Generator) -> np.ndarray:
+    """Haze, exposure, colour temperature, gamma, blur and noise of the camera."""
+    height, width = image.shape[:2]
+    haze = np.exp(-np.abs(np.arange(height, dtype=np.float32) - horizon) / (0.08 * height)) * rng.uniform(0, 0.45)
+    image = image + (rng.uniform(150, 215) - image) * haze[:, None, None]
+    warm = rng.uniform(-0.16, 0.16)
+    gain = rng.uniform(0.6, 1.3) * np.array([1 + warm, 1 + rng.uniform(-0.04, 0.04), 1 - warm], np.float32)
+    slope = np.linspace(-0.5, 0.5, width, dtype=np.float32) * rng.uniform(-0.3, 0.3)
+    image = np.clip(image * gain * (1 + slope)[None, :, None], 0, 255) / 255
+    image = 255 * cv2.pow(image.astype(np.float32), rng.uniform(0.8, 1.25))
+    image = cv2.GaussianBlur(image, (3, 3), rng.uniform(0.3, 0.8))
+    image += rng.standard_normal(image.shape, np.float32) * np.float32(rng.uniform(1, 6))
+    return np.clip(image, 0, 255).astype(np.uint8)
+
+
+def _void_borders(label: np.ndarray) -> np.ndarray:
+    """Mark pixels between two classes as void, except at poles, which would vanish."""
+    kernel = np.ones((2, 2), np.uint8)
+    edge = cv2.dilate(label, kernel) != cv2.erode(label, kernel)
+    near_pole = cv2.dilate((label == POLE).astype(np.uint8), np.ones((3, 3), np.uint8)).astype(bool)
+    return np.where(edge & ~near_pole, VOID, label).astype(np.uint8)
+
+
+def _draw_hood(image: np.ndarray, label: np.ndarray, rng: np.random.Generator) -> None:
+    height, width = label.shape
+    center = (int(width * rng.uniform(0.4, 0.6)), int(height * 1.16))
+    axes, color = (int(width * 0.5), int(height * rng.uniform(0.2, 0.26))), rng.uniform(15, 110, 3)
+    cv2.ellipse(image, center, axes, 0, 180, 360, color.tolist(), -1, cv2.LINE_AA)
+    cv2.ellipse(label, center, axes, 0, 180, 360, VOID, -1)
+
+
+def generate_synthetic(
+    root: str | Path,
+    train: int = 320,
+    val: int = 80,
+    size: tuple[int, int] = (192, 384),
+    seed: int = 0,
+    progress: bool = True,
+) -> Path:
+    """Write a data set of scenes, unless `root` already holds the same one.
+
+    The folder appears when it is complete; an interrupted run leaves none. Files of different parameters,
+    written by this function, are replaced.
+
+    Parameters
+    ----------
+    root : str or Path
+        Folder to create.
+    train, val : int
+        Numbers of images.
+    size : tuple of int
+        (height, width).
+    seed : int
+    progress : bool
+        Show a progress bar.
+
+    Returns
+    -------
+    Path
+        `root`.
+
+    Raises
+    ------
+    DataError
+        If `root` exists and is not such a data set.
+    """
+    root = Path(root)
+    manifest = {"version": _VERSION, "train": train, "val": val, "size": list(size), "seed": seed}
+    if _manifest(root) == manifest:
+        return root
+    if root.exists() and _manifest(root) is None and any(root.iterdir()):
+        raise DataError(f"{root} exists and was not generated by mxnetseg", "a new folder", "give data.root=FOLDER")
+    root.parent.mkdir(parents=True, exist_ok=True)
+    work = Path(tempfile.mkdtemp(prefix=f".{root.name}-", dir=root.parent))
+    try:
+        _write_splits(work, {"train": train, "val": val}, size, seed, progress)
+        (work / _MANIFEST).write_text(json.dumps(manifest) + "\n", encoding="utf-8")
+        work.chmod(0o755)
+        if root.exists():
+            shutil.rmtree(root)
+        os.replace(work, root)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+    return root
+
+
+def _manifest(root: Path) -> dict | None:
+    try:
+        return json.loads((root / _MANIFEST).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+
+
+def _write_splits(work: Path, counts: dict[str, int], size: tuple[int, int], seed: int, progress: bool) -> None:
+    jobs = [(split, number) for split, count in counts.items() for number in range(count)]
+    for place, (split, number) in enumerate(tqdm(jobs, "generating Synthetic", unit="img", disable=not progress)):
+        image, label = render(seed, place, size)
+        town = f"{split}town"
+        for kind, array, form in (("leftImg8bit", image[..., ::-1], ""), ("gtFine", label, "_labelTrainIds")):
+            folder = work / kind / split / town
+            folder.mkdir(parents=True, exist_ok=True)
+            path = folder / f"{town}_{number:06d}_000000_{kind}{form}.png"
+            cv2.imwrite(str(path), array, [cv2.IMWRITE_PNG_COMPRESSION, 1])

@@ -1,0 +1,275 @@
+"""Joint transforms of image and label: all geometry is drawn first and carried out in one resampling.
+
+The random pipeline is the one of GluonCV's ``SegmentationDataset`` (mirror, scale of the longer side, pad,
+crop, blur), with the label mapped before it is padded; class-aware cropping and colour changes are options.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from .color import gaussian_blur, jitter_color, photometric_distortion
+from .labels import IGNORE
+
+if TYPE_CHECKING:
+    from ..config import DataConfig
+
+__all__ = ["MEAN", "STD", "Geometry", "TrainTransform", "ValTransform", "apply_geometry", "denormalize", "normalize"]
+
+MEAN = (0.485, 0.456, 0.406)
+STD = (0.229, 0.224, 0.225)
+MEAN_COLOR = tuple(round(255 * m) for m in MEAN)
+
+_REDRAWS = 10
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """Everything that moves pixels: mirror, resize, then crop (padded right and below).
+
+    Attributes
+    ----------
+    size : tuple of int
+        (height, width) that the whole image is resized to.
+    crop : tuple of int
+        (height, width) of the output.
+    offset : tuple of int
+        (y, x) of the crop in the resized image.
+    flip : bool
+        Mirror left-right before resizing.
+    """
+
+    size: tuple[int, int]
+    crop: tuple[int, int]
+    offset: tuple[int, int] = (0, 0)
+    flip: bool = False
+
+
+def _nearest(source: int, target: int, start: int, count: int) -> np.ndarray:
+    """Source index of target pixels start..start+count by nearest neighbour.
+
+    The positions are summed step by step, as Pillow does: ties fall to the same side.
+    """
+    steps = np.full(start + count, source / target)
+    steps[0] *= 0.5
+    return np.minimum(np.cumsum(steps)[start:].astype(np.intp), source - 1)
+
+
+def _resample(image: np.ndarray, geometry: Geometry, height: int, width: int) -> np.ndarray:
+    """Part (height, width) of the image resized by Pillow's antialiased bilinear filter.
+
+    Only the source pixels below the crop are read, so the cost does not grow with the resized image.
+    """
+    (y, x), columns_total = geometry.offset, image.shape[1]
+    top, bottom, *rows = _window(image.shape[0], geometry.size[0], y, height)
+    left, right, *columns = _window(columns_total, geometry.size[1], x, width)
+    if geometry.flip:
+        part = cv2.flip(image[top:bottom, columns_total - right : columns_total - left], 1)
+    else:
+        part = image[top:bottom, left:right]
+    box = (columns[0], rows[0], columns[1], rows[1])
+    return np.asarray(Image.fromarray(part).resize((width, height), Image.Resampling.BILINEAR, box=box))
+
+
+def _window(source: int, target: int, start: int, count: int) -> tuple[int, int, float, float]:
+    """Source pixels [first, last) that the filter touches, and the box of the crop within them."""
+    scale = source / target
+    low, high = start * scale, (start + count) * scale
+    margin = int(np.ceil(max(scale, 1.0))) + 1
+    first, last = max(int(low) - margin, 0), min(int(np.ceil(high)) + margin, source)
+    return first, last, low - first, min(high - first, last - first)
+
+
+def apply_geometry(
+    image: np.ndarray,
+    label: np.ndarray | None,
+    geometry: Geometry,
+    pad_color: tuple[int, int, int] = MEAN_COLOR,
+    pad_label: int = IGNORE,
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Carry out a geometry on an image and its label.
+
+    Parameters
+    ----------
+    image : uint8 array (H, W, 3)
+    label : integer array (H, W), optional
+    geometry : Geometry
+    pad_color : tuple of int
+        Colour right of and below an image smaller than the crop.
+    pad_label : int
+        Label there.
+
+    Returns
+    -------
+    image : uint8 array (h, w, 3)
+        Antialiased bilinear, as Pillow computes it (to 1 grey level).
+    label : array (h, w)
+        Nearest neighbour, as Pillow computes it (exactly); None without a label.
+    """
+    (out_h, out_w), (y, x) = geometry.crop, geometry.offset
+    height, width = min(out_h, geometry.size[0] - y), min(out_w, geometry.size[1] - x)
+    out = _resample(image, geometry, height, width)
+    if label is not None:
+        rows = _nearest(label.shape[0], geometry.size[0], y, height)
+        columns = _nearest(label.shape[1], geometry.size[1], x, width)
+        label = label[rows[:, None], label.shape[1] - 1 - columns if geometry.flip else columns]
+    if (height, width) != (out_h, out_w):
+        edges = (0, out_h - height, 0, out_w - width, cv2.BORDER_CONSTANT)
+        out = cv2.copyMakeBorder(out, *edges, value=pad_color)
+        label = None if label is None else cv2.copyMakeBorder(label, *edges, value=pad_label)
+    return out, label
+
+
+def scaled_size(height: int, width: int, long_side: int) -> tuple[int, int]:
+    """(height, width) with the longer side `long_side` and the aspect ratio kept (halves rounded up)."""
+    if height > width:
+        return long_side, int(width * long_side / height + 0.5)
+    return int(height * long_side / width + 0.5), long_side
+
+
+class TrainTransform:
+    """Random training transform.
+
+    Parameters
+    ----------
+    config : DataConfig
+        ``base_size``, ``crop_size`` and ``augment`` are used.
+    pad_color : tuple of int
+        Colour around images smaller than the crop; the ImageNet mean by default, which normalises to 0.
+    """
+
+    def __init__(self, config: DataConfig, pad_color: tuple[int, int, int] = MEAN_COLOR):
+        side, augment = config.crop_size, config.augment
+        self.crop = (side, side) if isinstance(side, int) else (side[0], side[1])
+        self.long_side = (int(augment.scale[0] * config.base_size), int(augment.scale[1] * config.base_size))
+        self.pad_color = pad_color
+        self.flip, self.blur, self.jitter = augment.flip, augment.blur, augment.jitter
+        self.cat_max_ratio, self.class_uniform = augment.cat_max_ratio, augment.class_uniform
+        self.photometric = augment.photometric
+
+    def __call__(self, image: np.ndarray, label: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """Transform a sample.
+
+        Parameters
+        ----------
+        image : uint8 array (H, W, 3)
+        label : int32 array (H, W)
+        rng : numpy Generator
+            All randomness comes from it.
+
+        Returns
+        -------
+        image : uint8 array (h, w, 3)
+        label : int32 array (h, w)
+        """
+        image, label = apply_geometry(image, label, self.draw(label, rng), self.pad_color)
+        radius = rng.random() if rng.random() < self.blur else 0.0
+        image = gaussian_blur(image, radius)
+        if any(self.jitter):
+            image = jitter_color(image, self.jitter, rng)
+        return (photometric_distortion(image, rng) if self.photometric else image), label
+
+    def draw(self, label: np.ndarray, rng: np.random.Generator) -> Geometry:
+        """Draw mirror, scale and crop for a label of shape (H, W)."""
+        flip = rng.random() < self.flip
+        long_side = int(rng.integers(self.long_side[0], self.long_side[1] + 1))
+        size = scaled_size(*label.shape, long_side)
+        geometry = Geometry(size, self.crop, self._offset(size, rng), flip)
+        if self.class_uniform and rng.random() < self.class_uniform:
+            geometry = Geometry(size, self.crop, self._around_class(label, geometry, rng), flip)
+        for _ in range(_REDRAWS if self.cat_max_ratio < 1 else 0):
+            if self._balanced(label, geometry):
+                break
+            geometry = Geometry(size, self.crop, self._offset(size, rng), flip)
+        return geometry
+
+    def _offset(self, size: tuple[int, int], rng: np.random.Generator) -> tuple[int, int]:
+        """Uniform crop position; x is drawn before y, as in GluonCV."""
+        x = int(rng.integers(0, max(size[1] - self.crop[1], 0) + 1))
+        return int(rng.integers(0, max(size[0] - self.crop[0], 0) + 1)), x
+
+    def _around_class(self, label: np.ndarray, geometry: Geometry, rng: np.random.Generator) -> tuple[int, int]:
+        """Crop position that holds a random pixel of a class drawn uniformly from those present."""
+        counts = np.bincount(label.ravel() + 1)[1:]
+        present = np.flatnonzero(counts)
+        if not len(present):
+            return geometry.offset
+        pick = rng.choice(present)
+        y, x = divmod(np.flatnonzero(label.ravel() == pick)[rng.integers(counts[pick])], label.shape[1])
+        point = (y, label.shape[1] - 1 - x if geometry.flip else x)
+        offset = []
+        for axis in (0, 1):
+            position = int((point[axis] + 0.5) * geometry.size[axis] / label.shape[axis])
+            low, high = position - self.crop[axis] + 1, position
+            start = int(rng.integers(low, high + 1))
+            offset.append(min(max(start, 0), max(geometry.size[axis] - self.crop[axis], 0)))
+        return offset[0], offset[1]
+
+    def _balanced(self, label: np.ndarray, geometry: Geometry) -> bool:
+        """More than one class, none above the allowed share of labelled pixels (mmsegmentation's rule)."""
+        (y, x), (height, width) = geometry.offset, geometry.size
+        rows = _nearest(label.shape[0], height, y, min(geometry.crop[0], height - y))
+        columns = _nearest(label.shape[1], width, x, min(geometry.crop[1], width - x))
+        if geometry.flip:
+            columns = label.shape[1] - 1 - columns
+        counts = np.bincount(label[rows[:, None], columns].ravel() + 1)[1:]
+        return np.count_nonzero(counts) > 1 and counts.max() < self.cat_max_ratio * counts.sum()
+
+
+class ValTransform:
+    """Short side to the crop size, then a centre crop: GluonCV's historical validation transform.
+
+    Parameters
+    ----------
+    crop : int
+        Side of the square.
+    """
+
+    def __init__(self, crop: int):
+        self.crop = crop
+
+    def __call__(self, image: np.ndarray, label: np.ndarray | None) -> tuple[np.ndarray, np.ndarray | None]:
+        """Transform a sample; arrays as for :class:`TrainTransform`."""
+        height, width = image.shape[:2]
+        if height > width:
+            size = (int(height * self.crop / width), self.crop)
+        else:
+            size = (self.crop, int(width * self.crop / height))
+        offset = (round((size[0] - self.crop) / 2), round((size[1] - self.crop) / 2))
+        return apply_geometry(image, label, Geometry(size, (self.crop, self.crop), offset))
+
+
+_SCALE = (1.0 / (255.0 * np.array(STD))).astype(np.float32)
+_SHIFT = (-np.array(MEAN) / np.array(STD)).astype(np.float32)
+_TABLES = [np.arange(256, dtype=np.float32) * s + t for s, t in zip(_SCALE, _SHIFT, strict=True)]
+
+
+def normalize(image: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+    """Network input of an image: (x / 255 - mean) / std per channel, ImageNet statistics.
+
+    Parameters
+    ----------
+    image : uint8 array (H, W, 3)
+        RGB.
+    out : float32 array (3, H, W), optional
+        Where to write.
+
+    Returns
+    -------
+    float32 array (3, H, W)
+    """
+    out = np.empty((3, *image.shape[:2]), np.float32) if out is None else out
+    for channel, table, target in zip(cv2.split(image), _TABLES, out, strict=True):
+        cv2.LUT(channel, table, dst=target)
+    return out
+
+
+def denormalize(array: np.ndarray) -> np.ndarray:
+    """uint8 image (H, W, 3) of a normalised array (3, H, W)."""
+    pixels = (array - _SHIFT[:, None, None]) / _SCALE[:, None, None]
+    return np.clip(np.rint(pixels), 0, 255).astype(np.uint8).transpose(1, 2, 0)
