@@ -105,8 +105,12 @@ class SegmentationModel(gluon.HybridBlock):
         """
         raise NotImplementedError
 
+    def wanted_maps(self, F: Any, x: Any) -> Iterator[Any]:
+        """Main scores, and the auxiliary ones where `aux` is true, at whatever size they have."""
+        return islice(self.maps(F, x), None if self.aux else 1)
+
     def hybrid_forward(self, F: Any, x: Any) -> tuple[Any, ...]:
-        return tuple(resize_like(F, y, x, self.align_corners) for y in islice(self.maps(F, x), None if self.aux else 1))
+        return tuple(resize_like(F, y, x, self.align_corners) for y in self.wanted_maps(F, x))
 
     def forward(self, x: Any, *args: Any) -> Any:
         """Check the input's shape, then run the network.
