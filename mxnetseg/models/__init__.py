@@ -69,6 +69,4 @@ def _check_options(model: str, options: dict[str, Any], accepted: Any) -> None:
     known = [name for name in accepted if name != "num_classes"]
     for name in options:
         if name not in known:
-            raise ConfigError(
-                f"{model} has no option {name!r}", f"options: {', '.join(known)}", suggest(name, known)
-            )
+            raise ConfigError(f"{model} has no option {name!r}", f"options: {', '.join(known)}", suggest(name, known))

@@ -264,4 +264,3 @@ def check_input(model: SegmentationModel, x: Any) -> None:
 
 def _known(shape: tuple[int, ...] | None) -> bool:
     return bool(shape) and all(side > 0 for side in shape)
-

@@ -57,9 +57,7 @@ class BiSeNetR(_BiSeNet):
         Normalisation.
     """
 
-    def __init__(
-        self, num_classes: int, backbone: str = "resnet18", aux: bool = True, norm: str | NormLayer = "bn"
-    ):
+    def __init__(self, num_classes: int, backbone: str = "resnet18", aux: bool = True, norm: str | NormLayer = "bn"):
         super().__init__(num_classes, backbone, aux, norm)
 
 
@@ -85,9 +83,7 @@ class BiSeNetX(_BiSeNet):
         Normalisation.
     """
 
-    def __init__(
-        self, num_classes: int, backbone: str = "xception39", aux: bool = True, norm: str | NormLayer = "bn"
-    ):
+    def __init__(self, num_classes: int, backbone: str = "xception39", aux: bool = True, norm: str | NormLayer = "bn"):
         super().__init__(num_classes, backbone, aux, norm)
 
 
@@ -190,9 +186,7 @@ class FFModule(gluon.HybridBlock):
     Inputs: two maps (N, C', H, W). Outputs: (N, channels, H, W).
     """
 
-    def __init__(
-        self, channels: int, in_channels: int = 0, norm_layer: NormLayer = nn.BatchNorm, reduction: int = 1
-    ):
+    def __init__(self, channels: int, in_channels: int = 0, norm_layer: NormLayer = nn.BatchNorm, reduction: int = 1):
         super().__init__()
         inner = channels // reduction
         self.proj = ConvModule2d(channels, 1, in_channels=in_channels, norm_layer=norm_layer)

@@ -51,9 +51,7 @@ class LoadReport:
         return "\n".join(lines)
 
 
-def load_arrays(
-    net: gluon.Block, arrays: Mapping[str, Any], names: Mapping[str, str] | None = None
-) -> LoadReport:
+def load_arrays(net: gluon.Block, arrays: Mapping[str, Any], names: Mapping[str, str] | None = None) -> LoadReport:
     """Copy arrays into the initialised parameters of a network.
 
     Parameters
@@ -97,7 +95,9 @@ def read_arrays(path: str) -> dict[str, nd.NDArray]:
     try:
         arrays = nd.load(str(path))
     except Exception as error:
-        raise CheckpointError(f"cannot read weights {path}: {str(error).splitlines()[0]}", "an MXNet .params file") from error
+        raise CheckpointError(
+            f"cannot read weights {path}: {str(error).splitlines()[0]}", "an MXNet .params file"
+        ) from error
     if not isinstance(arrays, dict):
         raise CheckpointError(f"weights {path} have no names", "a file written by save_parameters or export")
     return {name.removeprefix("arg:").removeprefix("aux:"): value for name, value in arrays.items()}

@@ -115,9 +115,7 @@ class ASPPModule(gluon.HybridBlock):
             self.branches.add(ConvModule2d(channels, 3, padding=rate, dilation=rate, **common))
         if pool_branch:
             self.branches.add(GlobalFlow(channels, **common))
-        self.projection = ConvModule2d(
-            channels, 1, in_channels=len(self.branches) * channels, norm_layer=norm_layer
-        )
+        self.projection = ConvModule2d(channels, 1, in_channels=len(self.branches) * channels, norm_layer=norm_layer)
         self.drop = nn.Dropout(drop) if drop else None
 
     def hybrid_forward(self, F: Any, x: Any) -> Any:

@@ -155,9 +155,7 @@ class FactorizedConv2d(gluon.HybridBlock):
         super().__init__()
         k, s, p = kernel_size, strides, padding
         common = {"use_bias": use_bias, "activation": activation}
-        self.conv1 = ConvModule2d(
-            channels, (k, 1), (s, 1), (p, 0), in_channels=in_channels, norm_layer=None, **common
-        )
+        self.conv1 = ConvModule2d(channels, (k, 1), (s, 1), (p, 0), in_channels=in_channels, norm_layer=None, **common)
         self.conv2 = ConvModule2d(
             channels, (1, k), (1, s), (0, p), in_channels=channels, norm_layer=norm_layer, **common
         )
