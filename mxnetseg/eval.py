@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import inspect
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -128,15 +129,14 @@ def _set_protocol(config: Config, args: argparse.Namespace) -> None:
 
 
 def _recorded(meta: dict[str, Any]) -> dict[str, Any]:
-    """What a checkpoint says about its network, with the model's defaults filled in."""
-    model = dict(meta["model"])
-    facts = MODELS.entry(model["name"]).meta
-    return {
-        "model": model["name"],
-        "backbone": model.get("backbone") or facts.get("default_backbone"),
-        "dilate": model["dilate"] if model.get("dilate") is not None else facts.get("default_dilate"),
-        "aux": model.get("aux"),
-    }
+    """What a checkpoint says about its network; the model's own defaults stand for what was not configured."""
+    model = meta["model"]
+    accepted = inspect.signature(MODELS.get(model["name"])).parameters
+    recorded = {"model": model["name"]}
+    for key, absent in (("backbone", None), ("dilate", False), ("aux", False)):
+        default = accepted[key].default if key in accepted else absent
+        recorded[key] = default if key not in accepted or model.get(key) is None else model[key]
+    return recorded
 
 
 def _typed(args: argparse.Namespace) -> dict[str, Any]:

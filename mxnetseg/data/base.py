@@ -44,6 +44,8 @@ class SegmentationDataset:
         RGB colours.
     id_map : dict
         Value in the mask files -> training id, or ``IGNORE``.
+    submission_size : (int, int) or None
+        Height and width of the predictions that the benchmark's server accepts; None for any.
     layout, source : str
         Expected folders, and where to get the data; shown when something is missing.
 
@@ -57,6 +59,7 @@ class SegmentationDataset:
     classes: tuple[str, ...] = ()
     palette: np.ndarray
     id_map: dict[int, int]
+    submission_size: tuple[int, int] | None = None
     layout = ""
     source = ""
 
@@ -68,7 +71,7 @@ class SegmentationDataset:
         if not self.root.is_dir():
             raise DataError(f"folder of {self.name} not found: {self.root.absolute()}", self.layout, self.remedy)
         self.samples = self.find(split)
-        self._labels = LabelMap(self.id_map)
+        self._labels = LabelMap(self.id_map, self.num_classes)
         self._check_count()
         self._names = self._unique_names()
 

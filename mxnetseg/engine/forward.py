@@ -66,7 +66,8 @@ class Forward:
         self._factor = [np.float32(1 / (255 * s)) for s in std]
         self._offset = [np.float32(-m / s) for m, s in zip(mean, std, strict=True)]
         if isinstance(network, mx.gluon.HybridBlock) and not network._active:
-            network.hybridize(static_alloc=True)
+            # On a CPU static buffers cost memory (1.2 instead of 1.1 GiB at 2048x1024) and save no time.
+            network.hybridize(static_alloc=ctx.device_type != "cpu")
 
     def windows(
         self, image: np.ndarray, places: Sequence[tuple[Span, Span]], crop: tuple[int, int], black: bool = False

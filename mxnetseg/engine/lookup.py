@@ -20,7 +20,7 @@ def find_checkpoint(name: str | Path, model: str | None = None, weights: str | P
     name : str or path
         Path, or file name with or without ``.params``.
     model : str, optional
-        Only look in this model's folder (official or short name).
+        Look in this model's folder (official or short name) before the others.
     weights : path
         Folder of the models' folders.
 
@@ -32,10 +32,11 @@ def find_checkpoint(name: str | Path, model: str | None = None, weights: str | P
     weights, path = Path(weights), Path(name)
     if path.is_file():
         return path
-    folders = [weights / MODELS.entry(model).name.lower()] if model else sorted(weights.glob("*/"))
+    own = [weights / MODELS.entry(model).name.lower()] if model else []
+    folders = own + [folder for folder in sorted(weights.glob("*/")) if folder not in own]
     names = [path.name, f"{path.name}.params"] if path.parent == Path() else []
     found = [folder / n for folder in folders for n in names if (folder / n).is_file()]
-    if len(found) == 1:
+    if len(found) == 1 or (found and found[0].parent in own):
         return found[0]
     if found:
         raise CheckpointError(f"{name} is in several folders: {', '.join(map(str, found))}", "its path")

@@ -70,8 +70,8 @@ class PredictionWriter:
 
     def _write_submission(self, example: Example, labels: np.ndarray) -> None:
         encoded = self.dataset.encode_prediction(labels)
-        size = getattr(self.dataset, "submission_size", None)
-        if size and encoded.shape != tuple(size):
+        size = self.dataset.submission_size
+        if size and encoded.shape != size:
             raise DataError(
                 f"{example.name}: the prediction is {encoded.shape[0]}x{encoded.shape[1]}",
                 f"{size[0]}x{size[1]}, the size that the benchmark's server accepts",

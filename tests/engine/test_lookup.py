@@ -25,6 +25,7 @@ def test_paths_and_bare_names(weights):
 def test_a_name_in_two_folders_is_not_guessed(weights):
     with pytest.raises(CheckpointError, match="several"):
         find_checkpoint("fcn_a_best.params")
+    assert find_checkpoint("fcn_a_best.params", "psp").parent.name == "pspnet"
 
 
 def test_a_misspelt_name_gets_a_suggestion(weights):

@@ -79,6 +79,7 @@ class Cityscapes(SegmentationDataset):
     classes = CLASSES
     palette = CITYSCAPES
     id_map = ID_MAP
+    submission_size = (1024, 2048)
     layout = "leftImg8bit/<split>/<city>/*_leftImg8bit.png and gtFine/<split>/<city>/*_gtFine_labelIds.png"
     source = "register at https://www.cityscapes-dataset.com and unpack leftImg8bit_trainvaltest, gtFine_trainvaltest"
 
