@@ -202,7 +202,7 @@ class RunLogger:
         self.json.flush()
         shown = " ".join(f"{k} {100 * result.metrics[k]:.2f}%" for k in ("PA", "mIoU", "mAcc") if k in result.metrics)
         self.message(
-            f"epoch {epoch:g}: {shown} ({result.images} images, {result.seconds:.1f} s){' *best*' if best else ''}"
+            f"epoch {epoch:.4g}: {shown} ({result.images} images, {result.seconds:.1f} s){' *best*' if best else ''}"
         )
         if self.sink:
             aliases = {f"val_{k}": result.metrics.get(k) for k in ("PA", "mIoU")}

@@ -394,7 +394,7 @@ class Trainer:
         raise TrainingError(
             f"{found}{files}",
             f"finite numbers ({kept})",
-            "lower optimizer.lr, or set optimizer.clip_norm=1 or schedule.warmup_epochs=1; look at these images and masks",
+            "lower optimizer.lr, set optimizer.clip_norm=1 or schedule.warmup_epochs=1; look at these images",
         )
 
     def _maybe_save(self) -> None:
@@ -441,7 +441,8 @@ class Trainer:
             if best:
                 position.best_metrics = dict(result.metrics, epoch=position.epoch, step=position.step)
                 save_weights(self, self.paths.best, dict(result.metrics))
-        self.log.validation(position.step, position.epoch, result, best, pictures)
+        epoch = position.epoch + position.batch / self.batches
+        self.log.validation(position.step, epoch, result, best, pictures)
         self._clock.since, self._clock.waited = time.perf_counter(), 0.0
 
     def _exhausted(self) -> bool:

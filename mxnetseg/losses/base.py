@@ -14,7 +14,7 @@ __all__ = ["SegmentationLoss", "cross_entropy_map", "pixels_last"]
 
 
 def pixels_last(F: Any, logits: Any) -> Any:
-    """Logits (N, K, H, W) as (N, H*W, K): MXNet's softmax over the last axis is faster by more than the transposition."""
+    """Logits (N, K, H, W) as (N, H*W, K): softmax over the last axis is faster by more than the transposition."""
     return F.transpose(F.reshape(logits, (0, 0, -1)), (0, 2, 1))
 
 

@@ -65,11 +65,12 @@ class OHEM(SegmentationLoss):
         """1 where a pixel is kept, else 0."""
         hard = values > self.limit
         if self.min_kept:
-            # Losses are at least 0: ignored pixels sort behind every labelled one.
-            ranked = F.sort(F.reshape(values * mask + mask - 1, (-1,)), is_ascend=False)
+            # Losses are at least 0: ignored pixels sort behind every labelled one. (MXNet's `sort` cannot be recorded.)
+            flat = F.reshape(values * mask + mask - 1, (-1,))
+            order = F.argsort(flat, is_ascend=False, dtype="int32")
             last = self.min_kept - 1 if self.min_kept >= 1 else F.floor(F.sum(mask) * self.min_kept) - 1
             index = F.zeros((1,)) + last if self.min_kept >= 1 else F.reshape(last, (1,))
-            smallest = F.reshape(F.take(ranked, F.maximum(index, 0), mode="clip"), (1, 1, 1))
+            smallest = F.reshape(F.take(flat, F.take(order, F.maximum(index, 0), mode="clip")), (1, 1, 1))
             # A share of no whole pixel keeps nothing beyond the threshold.
             enough = F.reshape(index >= 0, (1, 1, 1))
             hard = F.broadcast_maximum(hard, F.broadcast_mul(F.broadcast_greater_equal(values, smallest), enough))
