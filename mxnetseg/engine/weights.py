@@ -100,8 +100,11 @@ def _fits(param: gluon.Parameter, array: nd.NDArray) -> bool:
 def _assign(
     params: dict[str, gluon.Parameter], arrays: dict[str, nd.NDArray], ctx: mx.Context | list[mx.Context]
 ) -> None:
+    contexts = [ctx] if isinstance(ctx, mx.Context) else list(ctx)
     for name, param in params.items():
         param.shape = arrays[name].shape
+        if param._data is not None and param.list_ctx() != contexts:
+            param.reset_ctx(contexts)
         if param._data is None and not param._deferred_init:
             param.initialize(ctx=ctx)
         param.set_data(arrays[name])
