@@ -1,0 +1,106 @@
+"""The predict command: any image, any size, nothing half written, everything skipped is named."""
+
+import cv2
+import numpy as np
+import pytest
+from tiny import write_checkpoint
+
+from mxnetseg import cli
+from mxnetseg.data.datasets.cityscapes import Cityscapes
+from mxnetseg.engine.checkpoint import load_model
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory):
+    return write_checkpoint(tmp_path_factory.mktemp("weights") / "tiny_best.params")
+
+
+def picture(path, size=(50, 70), seed=0):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    small = np.random.default_rng(seed).integers(0, 255, (4, 5, 3), np.uint8)
+    cv2.imwrite(str(path), cv2.resize(small, size[::-1]))
+    return path
+
+
+def run(capsys, checkpoint, *words):
+    code = cli.main(["predict", "--checkpoint", str(checkpoint), "--ctx", "cpu", *map(str, words)])
+    captured = capsys.readouterr()
+    return code, captured.out, captured.err
+
+
+def test_three_files_per_image(capsys, checkpoint, tmp_path):
+    source = picture(tmp_path / "a.b.jpg")
+    code, out, err = run(capsys, checkpoint, source, "--out", tmp_path / "out")
+    assert code == 0, err
+    assert "1 segmented, 0 skipped; protocol: whole, image size" in out
+    mask = cv2.imread(str(tmp_path / "out/mask/a.b.png"), cv2.IMREAD_UNCHANGED)
+    color = cv2.imread(str(tmp_path / "out/color/a.b.png"))[..., ::-1]
+    overlay = cv2.imread(str(tmp_path / "out/overlay/a.b.png"))
+    assert mask.shape == (50, 70) and mask.dtype == np.uint8 and len(np.unique(mask)) > 1
+    assert (color == Cityscapes.palette[mask]).all()
+    assert overlay.shape[0] == 50 and overlay.shape[1] > 70
+    from mxnetseg.config import EvalConfig
+    from mxnetseg.engine.inference import Predictor
+
+    model, _ = load_model(checkpoint)
+    image = cv2.imread(str(source))[..., ::-1]
+    assert (mask == Predictor(model.inference, EvalConfig(), (48, 48)).labels(image)).all()
+
+
+def test_folders_keep_their_form_and_what_is_no_image_is_named(capsys, checkpoint, tmp_path):
+    folder = tmp_path / "in"
+    for name in ("x/a.jpg", "x/a.png", "y/b.png"):
+        picture(folder / name)
+    (folder / "notes.txt").write_text("hello")
+    (folder / "y" / "broken.jpg").write_bytes((folder / "x" / "a.jpg").read_bytes()[:200])
+    code, out, _ = run(capsys, checkpoint, folder, "--out", tmp_path / "out")
+    assert code == 0
+    assert "3 segmented, 2 skipped" in out
+    assert "notes.txt: not an image" in out and "broken.jpg: damaged" in out
+    written = {p.relative_to(tmp_path / "out" / "mask").as_posix() for p in (tmp_path / "out/mask").rglob("*.png")}
+    assert written == {"x/a.jpg.png", "x/a.png.png", "y/b.png"}
+
+
+def test_large_images_go_through_windows(capsys, checkpoint, tmp_path):
+    source = picture(tmp_path / "a.png", (120, 200))
+    whole, slide, automatic = (
+        [*words, "--out", tmp_path / str(i)]
+        for i, words in enumerate((["--protocol", "whole"], ["--protocol", "slide"], ["--whole-limit", "0.02"]))
+    )
+    masks = []
+    for words in (whole, slide, automatic):
+        code, out, err = run(capsys, checkpoint, source, *words)
+        assert code == 0, err
+        masks.append(cv2.imread(str(words[-1] / "mask/a.png"), cv2.IMREAD_UNCHANGED))
+    assert "above 0.02 million pixels: slide" in out
+    assert (masks[1] == masks[2]).all() and not (masks[0] == masks[1]).all()
+
+
+def test_pixel_limit_alpha_and_multi_scale(capsys, checkpoint, tmp_path):
+    source = picture(tmp_path / "a.png", (120, 200))
+    code, out, _ = run(capsys, checkpoint, source, "--max-pixels", 0.01, "--out", tmp_path / "o")
+    assert code == 1 and "200x120" in out and "--max-pixels" in out and not (tmp_path / "o").exists()
+    assert run(capsys, checkpoint, source, "--alpha", 2)[0] == 2
+    code, out, _ = run(capsys, checkpoint, source, "--ms", "--alpha", 0, "--out", tmp_path / "o")
+    assert code == 0 and "mirrored too" in out
+    overlay = cv2.imread(str(tmp_path / "o/overlay/a.png"))
+    assert (overlay[:, :200] == cv2.imread(str(source))).all()
+
+
+def test_videos_give_an_overlay(capsys, checkpoint, tmp_path):
+    writer = cv2.VideoWriter(str(tmp_path / "v.mp4"), cv2.VideoWriter_fourcc(*"mp4v"), 5, (64, 48))
+    for i in range(3):
+        writer.write(np.full((48, 64, 3), 60 * i, np.uint8))
+    writer.release()
+    (tmp_path / "w.mp4").write_bytes(b"nothing")
+    code, out, err = run(capsys, checkpoint, tmp_path / "v.mp4", tmp_path / "w.mp4", "--out", tmp_path / "o")
+    assert code == 0, err
+    assert "1 segmented, 1 skipped" in out
+    result = cv2.VideoCapture(str(tmp_path / "o/overlay/v.mp4"))
+    assert int(result.get(cv2.CAP_PROP_FRAME_COUNT)) == 3 and result.get(cv2.CAP_PROP_FPS) == 5
+    assert [p.name for p in (tmp_path / "o/overlay").iterdir()] == ["v.mp4"]
+
+
+def test_missing_inputs_are_an_error(capsys, checkpoint, tmp_path):
+    code, _, err = run(capsys, checkpoint, tmp_path / "nowhere")
+    assert code == 2 and "nowhere" in err
