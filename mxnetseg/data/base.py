@@ -128,10 +128,7 @@ class SegmentationDataset:
         DataError
             If the split has no masks, the file is damaged, or it holds values outside the classes.
         """
-        mask = self.samples[index].mask
-        if mask is None:
-            raise DataError(f"split {self.split!r} of {self.name} has no masks", "a split with masks, e.g. val")
-        return self._labels.apply(read_mask(mask), mask)
+        return self._labels.apply(*self._mask(index))
 
     def read(self, index: int) -> tuple[np.ndarray, np.ndarray | None]:
         """Image and training ids of a sample (None where the split has no masks).
@@ -141,14 +138,31 @@ class SegmentationDataset:
         DataError
             As :meth:`read_image` and :meth:`read_label`, and if their sizes differ.
         """
-        image, sample = self.read_image(index), self.samples[index]
-        if sample.mask is None:
-            return image, None
-        label = self.read_label(index)
-        if label.shape != image.shape[:2]:
-            height, width = image.shape[:2]
+        label = None if self.samples[index].mask is None else self.read_label(index)
+        return self._joined(index, self.read_image(index), label)
+
+    def read_bytes(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        """Image and label as :meth:`read`, the label uint8 with void 255 where that suffices.
+
+        Raises
+        ------
+        DataError
+            As :meth:`read`, and if the split has no masks.
+        """
+        return self._joined(index, self.read_image(index), self._labels.apply_bytes(*self._mask(index)))
+
+    def _mask(self, index: int) -> tuple[np.ndarray, Path]:
+        mask = self.samples[index].mask
+        if mask is None:
+            raise DataError(f"split {self.split!r} of {self.name} has no masks", "a split with masks, e.g. val")
+        return read_mask(mask), mask
+
+    def _joined(self, index: int, image: np.ndarray, label: np.ndarray | None) -> tuple:
+        """Both, if their sizes agree."""
+        if label is not None and label.shape != image.shape[:2]:
+            sizes = f"mask of {label.shape[1]}x{label.shape[0]} for an image of {image.shape[1]}x{image.shape[0]}"
             raise DamagedSampleError(
-                f"{sample.mask}: mask of {label.shape[1]}x{label.shape[0]} for an image of {width}x{height} pixels",
+                f"{self.samples[index].mask}: {sizes}",
                 "a mask as large as its image",
             )
         return image, label

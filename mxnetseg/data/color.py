@@ -10,6 +10,7 @@ import numpy as np
 __all__ = ["gaussian_blur", "jitter_color", "photometric_distortion"]
 
 _BLUR_PASSES = 3
+_NO_BLUR = 0.07  # below, no pass changes a pixel by half a grey level
 
 
 def gaussian_blur(image: np.ndarray, radius: float) -> np.ndarray:
@@ -27,7 +28,7 @@ def gaussian_blur(image: np.ndarray, radius: float) -> np.ndarray:
     -------
     uint8 array (H, W, 3)
     """
-    if radius <= 0:
+    if radius < _NO_BLUR:
         return image
     variance = radius * radius / _BLUR_PASSES
     edge = variance / (2 * (1 - variance))

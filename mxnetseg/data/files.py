@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import DataError
 from .images import IMAGE_SUFFIXES
 
-__all__ = ["Sample", "list_lines", "pair_folders", "pair_list", "require", "require_files"]
+__all__ = ["Sample", "images_below", "list_entries", "list_pairs", "pair_folders", "require", "require_files"]
 
 
 @dataclass(frozen=True)
@@ -45,30 +45,44 @@ def require_files(samples: list[Sample], remedy: str) -> list[Sample]:
     return samples
 
 
-def list_lines(path: Path, remedy: str) -> list[list[str]]:
-    """Words of every line of a list file that is not blank."""
-    require(path, "list of images", remedy)
-    return [line.split() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+def list_entries(path: Path, remedy: str) -> list[str]:
+    """Lines of a list file that are not blank.
 
-
-def pair_list(path: Path, image_of: Callable[[str], Path], mask_of: Callable[[str], Path], remedy: str) -> list[Sample]:
-    """Samples of a list whose lines are ``image mask`` or one stem for both.
-
-    Parameters
-    ----------
-    path : Path
-        List file.
-    image_of, mask_of : callable
-        File for an entry of the list.
-    remedy : str
-        What to do when files are missing.
+    Raises
+    ------
+    DataError
+        If the file is missing.
     """
-    samples = [Sample(image_of(words[0]), mask_of(words[-1])) for words in list_lines(path, remedy)]
-    return require_files(samples, remedy)
+    require(path, "list of images", remedy)
+    return [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+
+
+def list_pairs(path: Path, remedy: str) -> list[tuple[str, str]]:
+    """Image and mask named by every line of a list file, separated by blanks or a tab.
+
+    Raises
+    ------
+    DataError
+        If the file is missing or a line does not hold two names.
+    """
+    pairs = [tuple(line.split()) for line in list_entries(path, remedy)]
+    for number, pair in enumerate(pairs, 1):
+        if len(pair) != 2:
+            raise DataError(f"{path}, line {number}: {' '.join(pair)!r}", "two files: 'image mask'", remedy)
+    return pairs
 
 
 def images_below(folder: Path, suffixes: Iterable[str] = IMAGE_SUFFIXES, ending: str = "") -> list[Path]:
-    """Image files below `folder` in sorted order; hidden files are left out."""
+    """Image files below `folder` in sorted order; hidden files are left out.
+
+    Parameters
+    ----------
+    folder : Path
+    suffixes : iterable of str
+        Accepted suffixes, in lower case.
+    ending : str
+        What the stems end with.
+    """
     wanted = tuple(suffixes)
     return sorted(
         p

@@ -93,6 +93,15 @@ def read_mask(path: Path) -> np.ndarray:
         If the file holds colours instead of ids.
     """
     content = read_bytes(path)
+    # PNG whose header says grey of 8 or 16 bits and whose end is there: OpenCV is faster and sees the same.
+    if content[24:26] in (b"\x08\x00", b"\x10\x00") and content[:4] == b"\x89PNG" and b"IEND" in content[-64:]:
+        mask = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
+        if mask is not None and mask.ndim == 2:
+            return mask
+    return _read_mask_with_pillow(content, path)
+
+
+def _read_mask_with_pillow(content: bytes, path: Path) -> np.ndarray:
     try:
         with Image.open(io.BytesIO(content)) as mask:
             mask.load()

@@ -9,10 +9,12 @@ import numpy as np
 
 from ..errors import DataError
 
-__all__ = ["IGNORE", "LabelMap", "identity", "shifted"]
+__all__ = ["IGNORE", "VOID", "LabelMap", "identity", "shifted"]
 
 IGNORE = -1
+VOID = 255  # stands for IGNORE in labels of one byte
 _INVALID = -2
+_INVALID_BYTE = 254
 
 
 def identity(classes: int, *void: int) -> dict[int, int]:
@@ -32,16 +34,18 @@ class LabelMap:
     ----------
     table : mapping of int to int
         Raw value -> training id or ``IGNORE``. Values that are not in it are errors.
+    num_classes : int
     """
 
-    def __init__(self, table: Mapping[int, int]):
-        self.table = dict(table)
+    def __init__(self, table: Mapping[int, int], num_classes: int):
+        self.table, self.num_classes = dict(table), num_classes
         size = 256 if max(self.table) < 256 else 65536
         self._lookup = np.full(size, _INVALID, np.int32)
         for raw, label in self.table.items():
             if raw >= 0:
                 self._lookup[raw] = label
-        self.num_classes = max(self.table.values()) + 1
+        compact = size == 256 and num_classes < _INVALID_BYTE
+        self._bytes = (self._lookup % 256).astype(np.uint8) if compact else None
 
     def apply(self, raw: np.ndarray, source: object) -> np.ndarray:
         """Training ids of a mask.
@@ -68,6 +72,15 @@ class LabelMap:
             label[raw >= len(self._lookup)] = _INVALID
         if label.min(initial=0) == _INVALID:
             self._refuse(raw, label == _INVALID, source)
+        return label
+
+    def apply_bytes(self, raw: np.ndarray, source: object) -> np.ndarray:
+        """As :meth:`apply`, with labels of one byte where they suffice (uint8, void is ``VOID``)."""
+        if self._bytes is None or raw.dtype != np.uint8:
+            return self.apply(raw, source)
+        label = cv2.LUT(raw, self._bytes)
+        if (label == _INVALID_BYTE).any():
+            self._refuse(raw, label == _INVALID_BYTE, source)
         return label
 
     def _refuse(self, raw: np.ndarray, invalid: np.ndarray, source: object) -> None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+import cv2
 import numpy as np
 
 from ..errors import DataError
 from .base import SegmentationDataset
 from .images import DamagedSampleError
+from .labels import IGNORE, VOID
 from .transforms import TrainTransform, normalize
 
 __all__ = ["Sampler", "epoch_order", "random_generator"]
@@ -63,19 +66,31 @@ class Sampler:
         damaged: list[tuple[str, str]] = []
         for candidate in self._candidates(epoch, index):
             try:
-                pixels, ids = self.dataset.read(candidate)
+                pixels, ids = self.dataset.read_bytes(candidate)
             except DamagedSampleError as error:
                 damaged.append((str(self.dataset.samples[candidate].image), error.found))
                 continue
             rng = random_generator(self.seed, epoch, index, "transform")
             pixels, ids = self.transform(pixels, ids, rng)
             normalize(pixels, image)
-            label[...] = ids
-            valid = int(np.count_nonzero(ids != self.dataset.IGNORE))
+            valid = _store(ids, label)
             return Written(self.dataset.sample_name(candidate), candidate, valid, damaged)
         raise DataError("\n".join(reason for _, reason in damaged), "readable images and masks", "repair the data")
 
-    def _candidates(self, epoch: int, index: int) -> list[int]:
+    def _candidates(self, epoch: int, index: int) -> Iterator[int]:
         """The sample itself, then the replacements in the order in which they are tried."""
+        yield index
         rng = random_generator(self.seed, epoch, index, "replacement")
-        return [index, *rng.integers(len(self.dataset), size=_REPLACEMENTS).tolist()]
+        yield from rng.integers(len(self.dataset), size=_REPLACEMENTS).tolist()
+
+
+_FROM_BYTES = np.where(np.arange(256) == VOID, IGNORE, np.arange(256)).astype(np.int32)
+
+
+def _store(ids: np.ndarray, label: np.ndarray) -> int:
+    """Write ids (uint8 with 255, or int32 with IGNORE) to an int32 label; return the labelled pixels."""
+    if ids.dtype != np.uint8:
+        label[...] = ids
+        return int(np.count_nonzero(ids != IGNORE))
+    cv2.LUT(ids, _FROM_BYTES, dst=label)
+    return int(np.count_nonzero(ids != VOID))

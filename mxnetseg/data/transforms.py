@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 
 from .color import gaussian_blur, jitter_color, photometric_distortion
-from .labels import IGNORE
+from .labels import IGNORE, VOID
 
 if TYPE_CHECKING:
     from ..config import DataConfig
@@ -26,6 +26,7 @@ STD = (0.229, 0.224, 0.225)
 MEAN_COLOR = tuple(round(255 * m) for m in MEAN)
 
 _REDRAWS = 10
+_WHOLE = 4  # resizing the whole image costs less than a part of it up to this ratio of their areas
 
 
 @dataclass(frozen=True)
@@ -63,17 +64,27 @@ def _nearest(source: int, target: int, start: int, count: int) -> np.ndarray:
 def _resample(image: np.ndarray, geometry: Geometry, height: int, width: int) -> np.ndarray:
     """Part (height, width) of the image resized by Pillow's antialiased bilinear filter.
 
-    Only the source pixels below the crop are read, so the cost does not grow with the resized image.
+    Where nothing shrinks, OpenCV's plain bilinear filter is the same and faster, unless the part is small.
     """
-    (y, x), columns_total = geometry.offset, image.shape[1]
-    top, bottom, *rows = _window(image.shape[0], geometry.size[0], y, height)
-    left, right, *columns = _window(columns_total, geometry.size[1], x, width)
+    (out_h, out_w), (y, x) = geometry.size, geometry.offset
+    if out_h >= image.shape[0] and out_w >= image.shape[1] and out_h * out_w <= _WHOLE * height * width:
+        whole = cv2.resize(cv2.flip(image, 1) if geometry.flip else image, (out_w, out_h))
+        return whole[y : y + height, x : x + width]
+    top, bottom, *rows = _window(image.shape[0], out_h, y, height)
+    left, right, *columns = _window(image.shape[1], out_w, x, width)
     if geometry.flip:
-        part = cv2.flip(image[top:bottom, columns_total - right : columns_total - left], 1)
+        part = cv2.flip(image[top:bottom, image.shape[1] - right : image.shape[1] - left], 1)
     else:
         part = image[top:bottom, left:right]
-    box = (columns[0], rows[0], columns[1], rows[1])
-    return np.asarray(Image.fromarray(part).resize((width, height), Image.Resampling.BILINEAR, box=box))
+    return _resize_box(part, (width, height), (columns[0], rows[0], columns[1], rows[1]))
+
+
+def _resize_box(image: np.ndarray, size: tuple[int, int], box: tuple[float, float, float, float]) -> np.ndarray:
+    """Pillow's resize of a box; four bytes per pixel let it use the array's memory instead of a copy."""
+    pixels = cv2.cvtColor(image, cv2.COLOR_RGB2RGBA)
+    source = Image.frombuffer("RGBX", (image.shape[1], image.shape[0]), pixels, "raw", "RGBX", 0, 1)
+    content = source.resize(size, Image.Resampling.BILINEAR, box=box).tobytes("raw", "RGBX")
+    return cv2.cvtColor(np.frombuffer(content, np.uint8).reshape(size[1], size[0], 4), cv2.COLOR_RGBA2RGB)
 
 
 def _window(source: int, target: int, start: int, count: int) -> tuple[int, int, float, float]:
@@ -85,12 +96,25 @@ def _window(source: int, target: int, start: int, count: int) -> tuple[int, int,
     return first, last, low - first, min(high - first, last - first)
 
 
+def _gather(label: np.ndarray, geometry: Geometry, height: int, width: int) -> np.ndarray:
+    """Part (height, width) of the label resized by nearest neighbour."""
+    rows = _nearest(label.shape[0], geometry.size[0], geometry.offset[0], height)
+    columns = _nearest(label.shape[1], geometry.size[1], geometry.offset[1], width)
+    return label.take(rows, 0).take(label.shape[1] - 1 - columns if geometry.flip else columns, 1)
+
+
+def _counts(label: np.ndarray) -> np.ndarray:
+    """Pixels of every class."""
+    values = label.ravel()
+    return np.bincount(values)[:VOID] if label.dtype == np.uint8 else np.bincount(values[values >= 0])
+
+
 def apply_geometry(
     image: np.ndarray,
     label: np.ndarray | None,
     geometry: Geometry,
     pad_color: tuple[int, int, int] = MEAN_COLOR,
-    pad_label: int = IGNORE,
+    pad_label: int | None = None,
 ) -> tuple[np.ndarray, np.ndarray | None]:
     """Carry out a geometry on an image and its label.
 
@@ -101,8 +125,8 @@ def apply_geometry(
     geometry : Geometry
     pad_color : tuple of int
         Colour right of and below an image smaller than the crop.
-    pad_label : int
-        Label there.
+    pad_label : int, optional
+        Label there; void by default.
 
     Returns
     -------
@@ -115,10 +139,10 @@ def apply_geometry(
     height, width = min(out_h, geometry.size[0] - y), min(out_w, geometry.size[1] - x)
     out = _resample(image, geometry, height, width)
     if label is not None:
-        rows = _nearest(label.shape[0], geometry.size[0], y, height)
-        columns = _nearest(label.shape[1], geometry.size[1], x, width)
-        label = label[rows[:, None], label.shape[1] - 1 - columns if geometry.flip else columns]
+        label = _gather(label, geometry, height, width)
     if (height, width) != (out_h, out_w):
+        if pad_label is None and label is not None:
+            pad_label = VOID if label.dtype == np.uint8 else IGNORE
         edges = (0, out_h - height, 0, out_w - width, cv2.BORDER_CONSTANT)
         out = cv2.copyMakeBorder(out, *edges, value=pad_color)
         label = None if label is None else cv2.copyMakeBorder(label, *edges, value=pad_label)
@@ -158,14 +182,16 @@ class TrainTransform:
         Parameters
         ----------
         image : uint8 array (H, W, 3)
-        label : int32 array (H, W)
+        label : int32 or uint8 array (H, W)
+            Void is ``IGNORE`` in the first, 255 in the second.
         rng : numpy Generator
             All randomness comes from it.
 
         Returns
         -------
         image : uint8 array (h, w, 3)
-        label : int32 array (h, w)
+        label : array (h, w)
+            Of the same type.
         """
         image, label = apply_geometry(image, label, self.draw(label, rng), self.pad_color)
         radius = rng.random() if rng.random() < self.blur else 0.0
@@ -195,7 +221,7 @@ class TrainTransform:
 
     def _around_class(self, label: np.ndarray, geometry: Geometry, rng: np.random.Generator) -> tuple[int, int]:
         """Crop position that holds a random pixel of a class drawn uniformly from those present."""
-        counts = np.bincount(label.ravel() + 1)[1:]
+        counts = _counts(label)
         present = np.flatnonzero(counts)
         if not len(present):
             return geometry.offset
@@ -213,12 +239,8 @@ class TrainTransform:
     def _balanced(self, label: np.ndarray, geometry: Geometry) -> bool:
         """More than one class, none above the allowed share of labelled pixels (mmsegmentation's rule)."""
         (y, x), (height, width) = geometry.offset, geometry.size
-        rows = _nearest(label.shape[0], height, y, min(geometry.crop[0], height - y))
-        columns = _nearest(label.shape[1], width, x, min(geometry.crop[1], width - x))
-        if geometry.flip:
-            columns = label.shape[1] - 1 - columns
-        counts = np.bincount(label[rows[:, None], columns].ravel() + 1)[1:]
-        return np.count_nonzero(counts) > 1 and counts.max() < self.cat_max_ratio * counts.sum()
+        counts = _counts(_gather(label, geometry, min(geometry.crop[0], height - y), min(geometry.crop[1], width - x)))
+        return bool(np.count_nonzero(counts) > 1 and counts.max() < self.cat_max_ratio * counts.sum())
 
 
 class ValTransform:
@@ -246,7 +268,6 @@ class ValTransform:
 
 _SCALE = (1.0 / (255.0 * np.array(STD))).astype(np.float32)
 _SHIFT = (-np.array(MEAN) / np.array(STD)).astype(np.float32)
-_TABLES = [np.arange(256, dtype=np.float32) * s + t for s, t in zip(_SCALE, _SHIFT, strict=True)]
 
 
 def normalize(image: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
@@ -264,8 +285,9 @@ def normalize(image: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
     float32 array (3, H, W)
     """
     out = np.empty((3, *image.shape[:2]), np.float32) if out is None else out
-    for channel, table, target in zip(cv2.split(image), _TABLES, out, strict=True):
-        cv2.LUT(channel, table, dst=target)
+    for channel, scale, shift, target in zip(cv2.split(image), _SCALE, _SHIFT, out, strict=True):
+        np.multiply(channel, scale, out=target)
+        np.add(target, shift, out=target)
     return out
 
 

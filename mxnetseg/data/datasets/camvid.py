@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ...errors import DataError
 from ...registry import DATASETS
 from ..base import SegmentationDataset
-from ..files import Sample, list_lines, require_files
+from ..files import Sample, list_pairs, require_files
 from ..labels import identity
 from ..palettes import CAMVID
 
@@ -52,11 +51,8 @@ class CamVid(SegmentationDataset):
         path = self._list(split)
         if split == "trainval" and path is None:
             return self.find("train") + self.find("val")
-        lines = list_lines(path or self.root / f"{split}.txt", self.remedy)
-        short = [" ".join(words) for words in lines if len(words) != 2]
-        if short:
-            raise DataError(f"{path}: line {short[0]!r} does not name two files", "'image mask'", self.remedy)
-        samples = [Sample(self._file(i, "images"), self._file(m, "labels")) for i, m in lines]
+        pairs = list_pairs(path or self.root / f"{split}.txt", self.remedy)
+        samples = [Sample(self._file(i, "images"), self._file(m, "labels")) for i, m in pairs]
         return require_files(samples, self.remedy)
 
     def _list(self, split: str) -> Path | None:
