@@ -104,12 +104,12 @@ def _facts(result: EvalResult, seconds: float, speed: dict[str, Any]) -> list[Fa
 
 
 def _curves(rows: list[dict[str, Any]]) -> list[tuple]:
-    scores = {name: series(rows, "epoch", key) for name, key in (("mIoU", "mIoU"), ("pixel accuracy", "PA"))}
+    scores = {name: series(rows, "epoch", key) for name, key in (("mIoU", "val/mIoU"), ("pixel accuracy", "val/PA"))}
     charts = [
-        ("Training loss", {"loss": series(rows, "step", "loss")}, "update", None),
+        ("Training loss", {"loss": series(rows, "step", "train/loss")}, "update", None),
         ("Score on the validation images", scores, "epoch", (0.0, 1.0)),
-        ("Learning rate", {"learning rate": series(rows, "step", "lr")}, "update", None),
-        ("Throughput", {"images/s": series(rows, "step", "images_per_second")}, "update", None),
+        ("Learning rate", {"learning rate": series(rows, "step", "train/lr")}, "update", None),
+        ("Throughput", {"images/s": series(rows, "step", "train/img_per_s")}, "update", None),
     ]
     return [chart for chart in charts if any(chart[1].values())]
 
