@@ -125,6 +125,11 @@ class TrainLoader:
         """Full batches in an epoch; the rest is dropped."""
         return len(self.dataset) // self.batch_size
 
+    @property
+    def worker_pids(self) -> list[int]:
+        """Process ids of the running workers."""
+        return self._pool.pids if self._pool else []
+
     def start(self) -> TrainLoader:
         """Start the workers, best before the first mxnet context exists; harmless when repeated."""
         if self.workers and self._pool is None:
@@ -253,8 +258,8 @@ class TrainLoader:
             number += 1
 
     def _finish(self, images: np.ndarray, labels: np.ndarray, written: list[Written]) -> Batch:
-        for sample in written:
-            self.skipped += [d for d in sample.damaged if d not in self.skipped]
+        met = dict(d for sample in written for d in sample.damaged)
+        self.skipped += [d for d in met.items() if d not in self.skipped]
         if len(self.skipped) > self.max_bad_samples:
             self.close()
             raise DataError(
