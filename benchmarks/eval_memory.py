@@ -2,7 +2,7 @@
 
 Each protocol runs in a process of its own. Prints one JSON object per protocol (MiB; times in seconds)::
 
-    python benchmarks/eval_memory.py street.png --count 200
+    PYTHONPATH=. python benchmarks/eval_memory.py street.png --count 200
 """
 
 from __future__ import annotations
@@ -65,7 +65,6 @@ def measure(args: argparse.Namespace) -> dict:
     height, width = cv2.imread(str(args.image)).shape[:2]
     start = resident()
     model = build_model(ModelConfig(name=args.model, backbone=args.backbone, aux=True), CLASSES)
-    model.initialize(mx.init.Xavier())
     config = EvalConfig(protocol=args.protocol, crop_size=args.crop, flip=args.flip)
     levels, times = [], [time.perf_counter()]
 

@@ -242,5 +242,5 @@ def _untrained(args: argparse.Namespace) -> tuple[Any, Config, list[Any]]:
     classes = DATASETS.entry(args.data or config.data.name).meta.get("classes", 19)
     contexts = resolve_contexts(args.ctx)
     model = build_model(config.model, classes)
-    model.initialize(ctx=contexts[0])
+    model.collect_params().reset_ctx(contexts)
     return model, config, contexts

@@ -7,7 +7,7 @@ import warnings
 import cv2
 import numpy as np
 import pytest
-from tiny import SIZE, write_checkpoint, write_city
+from tiny import SIZE, register, write_checkpoint, write_city
 
 from mxnetseg import cli
 from mxnetseg.data.datasets.cityscapes import LABEL_IDS, Cityscapes
@@ -150,3 +150,13 @@ def test_speed_states_its_protocol(capsys, tmp_path):
     assert result["macs"] > 1e5 and result["parameters"] > 100
     code, out, _ = run(capsys, *words)
     assert code == 0 and "warm-up" in out and "threads" in out
+
+
+def test_speed_of_a_network_without_weights(capsys):
+    register()
+    words = ["eval", "--purpose", "speed", "--model", "tiny", "--crop", "64", "--warmup", "1", "--iterations", "2"]
+    assert cli.main([*words, "--no-aux", "--json"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert result["weights"] == "random weights" and result["protocol"]["input"] == [1, 3, 64, 64]
+    assert cli.main(["eval", "--purpose", "speed"]) == 2
+    assert "--model" in capsys.readouterr().err
