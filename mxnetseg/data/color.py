@@ -10,7 +10,6 @@ import numpy as np
 __all__ = ["gaussian_blur", "jitter_color", "photometric_distortion"]
 
 _BLUR_PASSES = 3
-_HALF = 0.4999  # exact halves are rounded down, as by Pillow's truncated weights
 _NO_BLUR = 0.07  # below, no pass changes a pixel by half a grey level
 
 
@@ -36,7 +35,7 @@ def gaussian_blur(image: np.ndarray, radius: float) -> np.ndarray:
     box, keep = np.array([edge, 1.0, edge]) / (1 + 2 * edge), np.ones(1)
     for kernels in ((box, keep), (keep, box)):
         for _ in range(_BLUR_PASSES):
-            smooth = cv2.sepFilter2D(image, cv2.CV_32F, *kernels, delta=_HALF, borderType=cv2.BORDER_REPLICATE)
+            smooth = cv2.sepFilter2D(image, cv2.CV_32F, *kernels, delta=0.5, borderType=cv2.BORDER_REPLICATE)
             image = smooth.astype(np.uint8)
     return image
 

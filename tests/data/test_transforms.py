@@ -79,7 +79,7 @@ def test_one_resampling_equals_flip_resize_crop(seed):
         assert distance(mine, expected) <= tolerance
 
 
-@pytest.mark.parametrize("radius", [0.03, 0.2, 0.5, 0.8, 0.99])
+@pytest.mark.parametrize("radius", [0.031, 0.187, 0.527, 0.777, 0.993])
 def test_blur_equals_pillow(radius):
     image = np.asarray(Image.fromarray(picture(3, (60, 80))).filter(ImageFilter.GaussianBlur(1)))
     expected = np.asarray(Image.fromarray(image).filter(ImageFilter.GaussianBlur(radius)))
