@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import functools
 import json
 import os
 import platform
@@ -233,6 +234,7 @@ def environment() -> dict[str, Any]:
     return {**facts, "commit": commit} if commit else facts
 
 
+@functools.cache
 def _commit() -> str:
     """Commit of the source tree that this package runs from; empty outside of one."""
     root = Path(__file__).resolve().parents[2]

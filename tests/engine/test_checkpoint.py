@@ -1,0 +1,163 @@
+import errno
+import hashlib
+import os
+import subprocess
+import sys
+
+import mxnet as mx
+import numpy as np
+import pytest
+from mxnet import gluon, nd
+
+from mxnetseg.engine import atomic
+from mxnetseg.engine.checkpoint import load_checkpoint, read_meta, save_checkpoint
+from mxnetseg.engine.weights import load_matching, load_strictly, values
+from mxnetseg.errors import CheckpointError
+
+META = {"format": 1, "classes": ["road", "Straße"], "metrics": {"mIoU": 0.5}}
+
+
+def dense(units=3):
+    net = gluon.nn.HybridSequential()
+    net.add(gluon.nn.Dense(units, in_units=4), gluon.nn.BatchNorm(in_channels=units))
+    net.initialize(mx.init.Normal())
+    return net
+
+
+@pytest.fixture
+def saved(tmp_path):
+    net = dense()
+    path = tmp_path / "weights" / "net_best.params"
+    save_checkpoint(path, values(net), META)
+    return net, path
+
+
+def equal(a, b):
+    assert a.keys() == b.keys()
+    for name in a:
+        np.testing.assert_array_equal(a[name].asnumpy(), b[name].asnumpy())
+
+
+def test_round_trip(saved):
+    net, path = saved
+    checkpoint = load_checkpoint(path)
+    equal(checkpoint.params, values(net))
+    assert checkpoint.meta == read_meta(path) == META
+    assert checkpoint.extra == {}
+
+
+def test_extra_arrays_are_kept_apart(tmp_path):
+    extra = {"optimizer/a/0": nd.arange(3), "count": nd.array([2**40], dtype="int64")}
+    save_checkpoint(tmp_path / "a.state", {"a": nd.ones((2, 2), dtype="float16")}, META, extra)
+    checkpoint = load_checkpoint(tmp_path / "a.state")
+    equal(checkpoint.extra, extra)
+    assert checkpoint.extra["count"].dtype == np.int64
+    assert checkpoint.params["a"].dtype == np.float16
+
+
+def test_mxnet_reads_it_without_us(saved):
+    net, path = saved
+    equal(nd.load(str(path)), values(net))
+    other = dense()
+    other.load_parameters(str(path))
+    equal(values(other), values(net))
+
+
+def test_plain_files_are_read(saved, tmp_path):
+    net, _ = saved
+    net.save_parameters(str(tmp_path / "plain.params"))
+    checkpoint = load_checkpoint(tmp_path / "plain.params")
+    equal(checkpoint.params, values(net))
+    assert checkpoint.meta == read_meta(tmp_path / "plain.params") == {}
+
+
+def test_side_file_is_that_of_sha256sum(saved):
+    _, path = saved
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    assert path.with_name(path.name + ".sha256").read_text() == f"{digest}  {path.name}\n"
+
+
+@pytest.mark.parametrize("keep", [0.0, 0.01, 0.3, 0.9, 0.999, "trailer"])
+def test_truncated_file_is_refused(saved, keep):
+    _, path = saved
+    data = path.read_bytes()
+    path.write_bytes(data[: data.index(b'{"format"') if keep == "trailer" else int(keep * len(data))])
+    with pytest.raises(CheckpointError):
+        load_checkpoint(path)
+
+
+def test_any_flipped_byte_is_noticed(saved):
+    _, path = saved
+    data = path.read_bytes()
+    for position in range(0, len(data), 7):
+        broken = bytearray(data)
+        broken[position] ^= 0x10
+        path.write_bytes(broken)
+        with pytest.raises(CheckpointError):
+            load_checkpoint(path)
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EACCES])
+@pytest.mark.parametrize("call", ["fsync", "replace"])
+def test_failed_write_leaves_the_previous_file(saved, monkeypatch, call, number):
+    net, path = saved
+    before = path.read_bytes()
+
+    def fail(*_):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(atomic.os, call, fail)
+    with pytest.raises(CheckpointError, match="previous file is intact"):
+        save_checkpoint(path, {"a": nd.ones((1000,))}, {})
+    monkeypatch.undo()
+    assert path.read_bytes() == before
+    assert [p.name for p in path.parent.iterdir() if p.suffix == ".tmp"] == []
+    equal(load_checkpoint(path).params, values(net))
+
+
+def test_process_killed_while_writing(saved):
+    """Kill the writer between writing and renaming: the old file stays, the next run removes the remains."""
+    net, path = saved
+    code = (
+        "import os, sys, pathlib\n"
+        "from mxnetseg.engine import atomic\n"
+        "atomic.os.replace = lambda *_: os.kill(os.getpid(), 9)\n"
+        "atomic.replace_file(pathlib.Path(sys.argv[1]), b'new')\n"
+    )
+    assert subprocess.run([sys.executable, "-W", "ignore", "-c", code, str(path)], check=False).returncode == -9
+    assert len(list(path.parent.glob(".*.tmp"))) == 1
+    equal(load_checkpoint(path).params, values(net))
+    own = path.with_name(f".x.{atomic._HOST}-{os.getpid()}.tmp")
+    own.touch()
+    assert len(atomic.remove_stray_files(path.parent)) == 1
+    assert own.exists(), "files of living processes stay"
+
+
+@pytest.mark.parametrize("content", [b"", b"not a parameter file at all", None])
+def test_other_files_are_named(tmp_path, content):
+    path = tmp_path / "x.params"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(CheckpointError, match=r"x\.params"):
+        load_checkpoint(path)
+
+
+def test_strict_loading_names_what_differs(saved):
+    net, _ = saved
+    arrays = dict(values(net))
+    arrays["2.weight"] = arrays.pop("0.weight")
+    with pytest.raises(CheckpointError, match=r"missing: 0.weight; superfluous: 2.weight"):
+        load_strictly(dense(), arrays, "file", mx.cpu())
+    with pytest.raises(CheckpointError, match="differently shaped"):
+        load_strictly(dense(5), values(net), "file", mx.cpu())
+
+
+def test_matching_loading_accounts_for_everything(saved):
+    net, _ = saved
+    arrays = dict(values(net), other=nd.ones(1))
+    arrays["0.bias"] = nd.ones((7,))
+    target = dense()
+    match = load_matching(target, arrays, mx.cpu())
+    assert (match.unused, match.mismatched, match.missing) == (["other"], ["0.bias"], [])
+    np.testing.assert_array_equal(values(target)["0.weight"].asnumpy(), arrays["0.weight"].asnumpy())
+    assert values(target)["0.bias"].shape == (3,)
