@@ -48,8 +48,7 @@ class Canvas:
     def fill(self, points: Sequence[tuple[float, float]], color: Color, label: int | None) -> None:
         """Polygon in pixels; without a label only its colour is drawn."""
         corners = np.rint(np.asarray(points) * (1 << _SHIFT)).astype(np.int32)
-        shade = tuple(int(c) for c in np.clip(color, 0, 255))
-        cv2.fillPoly(self.image, [corners], shade, cv2.LINE_AA, _SHIFT)
+        cv2.fillPoly(self.image, [corners], _shade(color), cv2.LINE_AA, _SHIFT)
         if label is not None:
             cv2.fillPoly(self.label, [corners], label, cv2.LINE_8, _SHIFT)
 
@@ -61,10 +60,12 @@ class Canvas:
         self, x: float, y: float, rx: float, ry: float, color: Color, label: int | None, turn: float = 0.0
     ) -> None:
         """Filled ellipse in pixels."""
-        angle = np.linspace(0, 2 * np.pi, 13)[:-1]
-        u, v = rx * np.cos(angle), ry * np.sin(angle)
-        points = np.stack([x + u * np.cos(turn) - v * np.sin(turn), y + u * np.sin(turn) + v * np.cos(turn)], 1)
-        self.fill(points, color, label)
+        unit = 1 << _SHIFT
+        center, axes = (round(x * unit), round(y * unit)), (round(rx * unit), round(ry * unit))
+        angle = float(np.degrees(turn))
+        cv2.ellipse(self.image, center, axes, angle, 0, 360, _shade(color), -1, cv2.LINE_AA, _SHIFT)
+        if label is not None:
+            cv2.ellipse(self.label, center, axes, angle, 0, 360, label, -1, cv2.LINE_8, _SHIFT)
 
     def darken(self, points: Sequence[tuple[float, float, float]], factor: float) -> None:
         """Shadow on the ground."""
@@ -76,6 +77,12 @@ class Canvas:
             part = self.image[y : y + h, x : x + w]
             weight = 1 - (1 - factor) * mask[y : y + h, x : x + w, None].astype(np.float32) / 255
             part[...] = (part * weight).astype(np.uint8)
+
+
+def _shade(color: Color) -> tuple[int, int, int]:
+    """Colour as OpenCV takes it."""
+    red, green, blue = (min(max(int(c), 0), 255) for c in color)
+    return red, green, blue
 
 
 def _between(rng: np.random.Generator, *colors: tuple[int, int, int]) -> Color:
@@ -98,8 +105,9 @@ def draw_sky(canvas: Canvas) -> None:
     ramp = np.linspace(0, 1, height, dtype=np.float32)[:, None, None] ** 0.8
     clouds = cv2.resize(rng.random((6, 9), np.float32), (width, height), interpolation=cv2.INTER_CUBIC)
     clouds = np.clip((clouds - 0.55) * 2.5, 0, 1)[..., None] * np.float32(rng.uniform(0, 0.9))
-    sky = (top * (1 - ramp) + low * ramp) * (1 - clouds) + rng.uniform(190, 250) * clouds
-    canvas.image[...] = np.clip(sky, 0, 255)
+    plain = (top * (1 - ramp) + low * ramp).astype(np.float32)
+    sky = plain + (np.float32(rng.uniform(190, 250)) - plain) * clouds
+    canvas.image[...] = np.clip(sky, 0, 255, out=sky)
 
 
 def draw_ground(canvas: Canvas, half: float, walk: float) -> None:

@@ -71,15 +71,15 @@ def _light(image: np.ndarray, horizon: float, rng: np.random.Generator) -> np.nd
     """Haze, exposure, colour temperature, gamma, blur and noise of the camera."""
     height, width = image.shape[:2]
     haze = np.exp(-np.abs(np.arange(height, dtype=np.float32) - horizon) / (0.08 * height)) * rng.uniform(0, 0.45)
-    image = image + (rng.uniform(150, 215) - image) * haze[:, None, None]
+    image += (np.float32(rng.uniform(150, 215)) - image) * haze[:, None, None].astype(np.float32)
     warm = rng.uniform(-0.16, 0.16)
-    gain = rng.uniform(0.6, 1.3) * np.array([1 + warm, 1 + rng.uniform(-0.04, 0.04), 1 - warm], np.float32)
-    slope = np.linspace(-0.5, 0.5, width, dtype=np.float32) * rng.uniform(-0.3, 0.3)
-    image = np.clip(image * gain * (1 + slope)[None, :, None], 0, 255) / 255
-    image = 255 * cv2.pow(image.astype(np.float32), rng.uniform(0.8, 1.25))
+    gain = rng.uniform(0.6, 1.3) * np.array([1 + warm, 1 + rng.uniform(-0.04, 0.04), 1 - warm])
+    slope = 1 + np.linspace(-0.5, 0.5, width) * rng.uniform(-0.3, 0.3)
+    image *= (slope[None, :, None] * gain / 255).astype(np.float32)
+    image = 255 * cv2.pow(np.clip(image, 0, 1, out=image), rng.uniform(0.8, 1.25))
     image = cv2.GaussianBlur(image, (3, 3), rng.uniform(0.3, 0.8))
     image += rng.standard_normal(image.shape, np.float32) * np.float32(rng.uniform(1, 6))
-    return np.clip(image, 0, 255).astype(np.uint8)
+    return np.clip(image, 0, 255, out=image).astype(np.uint8)
 
 
 def _void_borders(label: np.ndarray) -> np.ndarray:
