@@ -197,6 +197,24 @@ def test_windows_cover_every_pixel(name, size, overlap):
         assert all(b == slice(0, 24) for _, b in windows.spans())
 
 
+@pytest.mark.parametrize(
+    ("name", "size", "base", "scale", "expected"),
+    [
+        ("gluon", (100, 151), 101, 1.25, (84, 127)),
+        ("gluon", (151, 100), 101, 1.25, (127, 84)),
+        ("gluon", (64, 128), 2048, 1.0, (1024, 2048)),
+        ("hrnet", (100, 151), 101, 1.25, (83, 126)),
+        ("hrnet", (101, 202), 101, 0.5, (26, 51)),
+        ("slide", (101, 202), 101, 0.5, (25, 50)),
+        ("whole", (100, 150), None, 1.0, (100, 150)),
+        ("whole", (100, 150), None, 0.75, (75, 112)),
+        ("whole", (1, 1000), None, 0.25, (1, 250)),
+    ],
+)
+def test_scaled_sizes_round_as_the_originals(name, size, base, scale, expected):
+    assert PROTOCOLS[name].scaled(*size, base, scale) == expected
+
+
 def test_strides_are_the_originals():
     assert all(
         PROTOCOLS["gluon"].windows(10 * crop, crop, 1 / 3).starts[1] == int(crop * 2 / 3) for crop in range(3, 1200)
