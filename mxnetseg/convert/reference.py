@@ -35,6 +35,7 @@ class FixedSizeNet(gluon.HybridBlock):
         return super().forward(x, *args)
 
     def hybrid_forward(self, F: Any, x: Any) -> tuple[Any, ...]:
+        """Resize the network's maps to the fixed size."""
         height, width = self.size
         return tuple(
             F.contrib.BilinearResize2D(y, height=height, width=width, align_corners=self.model.align_corners)

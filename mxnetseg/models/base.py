@@ -81,7 +81,7 @@ class SegmentationModel(gluon.HybridBlock):
         aux: bool = False,
     ):
         super().__init__(prefix=f"{type(self).__name__.lower()}_")
-        self.num_classes, self.aux, self.norm = num_classes, aux, make_norm(norm)
+        self.num_classes, self.aux, self.norm, self.output_stride = num_classes, aux, make_norm(norm), output_stride
         self._view: InferenceView | None = None
         name = self._accepted(backbone)
         with self.name_scope():
@@ -159,6 +159,11 @@ class SegmentationModel(gluon.HybridBlock):
         if self._view is not None:
             self._view._clear_cached_op()
 
+    def cast(self, dtype: Any) -> None:
+        """Convert all parameters; the inference view is built again."""
+        super().cast(dtype)
+        object.__setattr__(self, "_view", None)
+
     def parameter_count(self) -> int:
         """Number of learnable scalars, auxiliary heads included."""
         self._complete_shapes()
@@ -223,6 +228,12 @@ class InferenceView(gluon.HybridBlock):
         self._maps: Callable[..., Iterator[Any]] = model.maps
         self._check: Callable[[Any], None] = lambda x: check_input(model, x)
         self._align_corners, self.num_classes, self.divisor = model.align_corners, model.num_classes, model.divisor
+
+    def hybridize(self, active: bool = True, **flags: Any) -> None:
+        """Hybridize this view only; the blocks that it shares with the model keep their mode."""
+        shared, self._children = self._children, type(self._children)()
+        super().hybridize(active, **flags)
+        self._children = shared
 
     def forward(self, x: Any, *args: Any) -> Any:
         """Check the input's shape, then run the network (see :meth:`SegmentationModel.forward`)."""

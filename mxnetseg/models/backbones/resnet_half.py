@@ -1,0 +1,60 @@
+"""ResNet-18 of half the width, for small data and quick runs (blocks of He et al., CVPR 2016)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gluoncv.model_zoo.resnetv1b import BasicBlockV1b
+from mxnet.gluon import nn
+
+from ...registry import BACKBONES
+from ..layers import NormLayer
+from .base import Backbone, require_stride
+
+__all__ = ["HalfResNet", "resnet18_half"]
+
+WIDTHS = (32, 64, 128, 256)
+
+
+class HalfResNet(Backbone):
+    """Stem and four stages of two basic blocks with 32, 64, 128 and 256 channels, output stride 32.
+
+    Parameters
+    ----------
+    norm : callable
+        Constructor of the normalisation.
+    """
+
+    channels = WIDTHS
+
+    def __init__(self, norm: NormLayer):
+        super().__init__()
+        with self.name_scope():
+            self.conv1 = nn.Conv2D(WIDTHS[0], 7, strides=2, padding=3, use_bias=False, in_channels=3)
+            self.bn1 = norm(in_channels=WIDTHS[0])
+            self.relu = nn.Activation("relu")
+            self.maxpool = nn.MaxPool2D(3, strides=2, padding=1)
+            for number, width in enumerate(WIDTHS, start=1):
+                setattr(self, f"layer{number}", _stage(width, 1 if number == 1 else 2, norm))
+
+    def hybrid_forward(self, F: Any, x: Any) -> tuple[Any, ...]:
+        c1 = self.layer1(self.maxpool(self.relu(self.bn1(self.conv1(x)))))
+        c2 = self.layer2(c1)
+        c3 = self.layer3(c2)
+        return c1, c2, c3, self.layer4(c3)
+
+
+def _stage(width: int, stride: int, norm: NormLayer) -> nn.HybridSequential:
+    stage, shortcut = nn.HybridSequential(prefix=""), None
+    if stride > 1:
+        shortcut = nn.HybridSequential(prefix="")
+        shortcut.add(nn.Conv2D(width, 1, strides=stride, use_bias=False), norm(in_channels=width))
+    stage.add(BasicBlockV1b(width, stride, downsample=shortcut, norm_layer=norm), BasicBlockV1b(width, norm_layer=norm))
+    return stage
+
+
+@BACKBONES.register("resnet18_half", channels=(32, 64, 128, 256), strides=(32,))
+def resnet18_half(norm: NormLayer, output_stride: int = 32) -> HalfResNet:
+    """ResNet-18 of half width, without ImageNet weights."""
+    require_stride("resnet18_half", output_stride, (32,))
+    return HalfResNet(norm)

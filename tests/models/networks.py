@@ -1,0 +1,56 @@
+"""Networks as the tests use them: small backbones, no dropout."""
+
+from __future__ import annotations
+
+import mxnet as mx
+import numpy as np
+from mxnet import autograd, gluon, nd
+
+from mxnetseg.config import ModelConfig
+from mxnetseg.models import build_model
+from mxnetseg.models.base import usable_backbones
+from mxnetseg.registry import MODELS
+
+CLASSES = 5
+# Options that make the tests of the heaviest models affordable.
+OPTIONS = {
+    "DeepLabv3": {"dilate": False},
+    "DeepLabv3PlusR": {"dilate": False},
+    "DeepLabv3PlusX": {"output_stride": 32},
+}
+
+
+def small_backbone(model: str) -> str:
+    """ResNet-18 where the model takes it, otherwise its default."""
+    return "resnet18" if "resnet18" in usable_backbones(model) else MODELS.entry(model).meta["default_backbone"]
+
+
+def small_model(model: str, dropout: bool = True, **settings):
+    """Registered model on its small backbone, initialised from a fixed seed."""
+    mx.random.seed(0)
+    settings.setdefault("backbone", small_backbone(model))
+    settings.setdefault("options", OPTIONS.get(model, {}))
+    net = build_model(ModelConfig(name=model, **settings), CLASSES)
+    if not dropout:
+        net.apply(without_dropout)
+    return net
+
+
+def without_dropout(block: gluon.Block) -> None:
+    """Switch a dropout layer off."""
+    if isinstance(block, gluon.nn.Dropout):
+        block._rate = 0
+
+
+def image(height: int, width: int, batch: int = 1, seed: int = 0) -> nd.NDArray:
+    """Generated input batch."""
+    return nd.array(np.random.RandomState(seed).standard_normal((batch, 3, height, width)))
+
+
+def gradients(net, x, train_mode: bool = True) -> dict:
+    """Gradient of a fixed function of all outputs with respect to every learnable parameter, by structural name."""
+    with autograd.record(train_mode=train_mode):
+        loss = sum((y * y).mean() for y in net(x))
+    loss.backward(train_mode=train_mode)
+    parameters = net._collect_params_with_prefix()
+    return {name: p.grad().asnumpy() for name, p in parameters.items() if p.grad_req != "null"}

@@ -1,0 +1,80 @@
+"""Learnable parameters and multiply-accumulates at 19 classes."""
+
+import math
+
+import pytest
+
+from mxnetseg.registry import MODELS
+
+# (model, backbone): learnable scalars with and without auxiliary heads.
+FIGURES = {
+    ("FCNResNet", "resnet18"): (12_956_774, 12_361_555),
+    ("FCNResNet", "resnet34"): (23_064_934, 22_469_715),
+    ("FCNResNet", "resnet50"): (30_720_486, 28_355_795),
+    ("FCNResNet", "resnet101"): (49_712_614, 47_347_923),
+    ("FCNResNet", "resnet152"): (65_356_262, 62_991_571),
+    ("FCNResNet", "resnest14"): (15_651_366, 13_286_675),
+    ("FCNResNet", "resnest26"): (22_109_126, 19_744_435),
+    ("FCNResNet", "resnest50"): (32_522_918, 30_158_227),
+    ("FCNResNet", "resnest101"): (53_314_694, 50_950_003),
+    ("FCNResNet", "resnest200"): (75_241_222, 72_876_531),
+    ("FCNResNet", "resnest269"): (115_969_158, 113_604_467),
+    ("FCNMobileNet", "mobilenet_v2_0_25"): (196_358, 190_651),
+    ("FCNMobileNet", "mobilenet_v2_0_5"): (732_630, 710_867),
+    ("FCNMobileNet", "mobilenet_v2_0_75"): (1_608_854, 1_560_667),
+    ("FCNMobileNet", "mobilenet_v2_1_0"): (2_639_366, 2_554_387),
+    ("PSPNet", "resnet50"): (39_637_478, 37_272_787),
+    ("PSPNet", "resnet101"): (58_629_606, 56_264_915),
+    ("SwiftResNet", "resnet18"): (14_780_006, 14_184_787),
+    ("SwiftResNet", "resnet34"): (24_888_166, 24_292_947),
+    ("SwiftResNet", "resnet50"): (34_070_502, 31_705_811),
+    ("BiSeNetX", "xception39"): (2_735_401, 1_839_875),
+    ("BiSeNetR", "resnet18"): (14_974_137, 13_193_875),
+    ("BiSeNetR", "resnet34"): (25_082_297, 23_302_035),
+    ("BiSeNetR", "resnet50"): (35_588_665, 28_499_987),
+    ("BiSeNetR", "resnet101"): (54_580_793, 47_492_115),
+    ("BiSeNetR", "resnet152"): (70_224_441, 63_135_763),
+    ("DeepLabv3", "resnet18"): (16_498_790, 15_903_571),
+    ("DeepLabv3", "resnet34"): (26_606_950, 26_011_731),
+    ("DeepLabv3", "resnet50"): (42_126_822, 39_762_131),
+    ("DeepLabv3", "resnet101"): (61_118_950, 58_754_259),
+    ("DeepLabv3", "resnet152"): (76_762_598, 74_397_907),
+    ("DeepLabv3PlusX", "xception65"): (54_753_955, 54_753_955),
+    ("DeepLabv3PlusR", "resnet50"): (40_573_747, 40_573_747),
+    ("DeepLabv3PlusR", "resnet101"): (59_565_875, 59_565_875),
+    ("DeepLabv3PlusR", "resnet152"): (75_209_523, 75_209_523),
+}
+
+# (model, backbone, height, width): multiply-accumulates of one image with auxiliary heads.
+MACS = {
+    ("FCNMobileNet", "mobilenet_v2_1_0", 128, 128): 108_539_904,
+    ("FCNResNet", "resnest14", 96, 96): 2_346_694_656,
+    ("PSPNet", "resnet50", 96, 96): 5_505_425_408,
+    ("DeepLabv3", "resnet18", 128, 128): 4_336_123_904,
+    ("DeepLabv3PlusR", "resnet50", 96, 96): 6_724_222_976,
+    ("BiSeNetX", "xception39", 128, 128): 350_453_760,
+    ("SwiftResNet", "resnet18", 128, 128): 2_068_758_528,
+}
+
+
+def learnable(block):
+    return sum(math.prod(p.shape) for p in block.collect_params().values() if p.grad_req != "null")
+
+
+@pytest.mark.parametrize(("model", "backbone"), FIGURES)
+def test_learnable_parameters(model, backbone):
+    net = MODELS.get(model)(19, backbone=backbone)
+    total = net.parameter_count()
+    auxiliary = learnable(net.aux_head) if net.aux else 0
+    assert (total, total - auxiliary) == FIGURES[model, backbone]
+
+
+@pytest.mark.parametrize(("model", "backbone", "height", "width"), MACS)
+def test_multiply_accumulates(model, backbone, height, width):
+    net = MODELS.get(model)(19, backbone=backbone)
+    assert net.macs(height, width, aux=True) == MACS[model, backbone, height, width]
+    assert (net.macs(height, width) < MACS[model, backbone, height, width]) == net.aux
+
+
+def test_every_model_has_figures():
+    assert {model for model, _ in FIGURES} == set(MODELS.names())
