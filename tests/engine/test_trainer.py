@@ -48,7 +48,7 @@ def test_resumed_run_equals_uninterrupted_one(tmp_path, name):
     whole = trainer(tmp_path, *SETTINGS[name])
     steps = whole.fit().steps
     assert digest(whole) != digest(trainer(tmp_path, *SETTINGS[name]))
-    for cut in sorted({1, 2, 3, steps // 2, steps - 1}):
+    for cut in sorted({1, 3, steps - 1}):
         part = trainer(tmp_path, *SETTINGS[name], f"train.max_steps={cut}").fit()
         assert part.steps == cut
         resumed = trainer(tmp_path, *SETTINGS[name], resume=part.state_path)

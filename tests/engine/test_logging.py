@@ -1,0 +1,252 @@
+import io
+import json
+import struct
+import sys
+import types
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mxnetseg.engine import wandb_sink
+from mxnetseg.engine.logging import JsonLines, RunLogger, StepRow, plain
+from mxnetseg.engine.wandb_sink import choose_mode, sweep_overrides
+
+from .toy import trainer
+
+NO_LOGIN = {"WANDB_API_KEY": None, "WANDB_MODE": None, "NETRC": "/nonexistent", "WANDB_SWEEP_ID": None}
+
+
+@pytest.fixture
+def no_login(monkeypatch):
+    for name, value in NO_LOGIN.items():
+        monkeypatch.setenv(name, value) if value else monkeypatch.delenv(name, raising=False)
+    return monkeypatch
+
+
+class FakeImage:
+    def __init__(self, data, masks=None, caption=None):
+        self.data, self.masks, self.caption = data, masks, caption
+
+
+class FakeTable:
+    def __init__(self, columns, data):
+        self.columns, self.data = columns, data
+
+
+class FakeRun:
+    id, url = "abc123", "https://example.org/run"
+
+    def __init__(self, fake):
+        self.rows, self.metrics, self.summary, self.fake, self.exit_code = [], {}, {}, fake, None
+        self.config = types.SimpleNamespace(update=lambda values, **_: self.settings.update(values))
+        self.settings, self.dir = {}, "/somewhere/wandb/offline-run-1/files"
+
+    def define_metric(self, name, **settings):
+        self.metrics[name] = settings
+
+    def log(self, row, step):
+        if self.fake.broken:
+            raise ConnectionError("gone")
+        self.rows.append((step, row))
+
+    def finish(self, exit_code):
+        self.exit_code = exit_code
+
+
+@pytest.fixture
+def fake(monkeypatch):
+    """A wandb module that keeps what it is given."""
+    module = types.ModuleType("wandb")
+    module.broken, module.run, module.runs, module.inits = False, None, [], []
+    module.Image, module.Table, module.Settings = FakeImage, FakeTable, lambda **_: None
+
+    def init(**settings):
+        module.inits.append(settings)
+        module.runs.append(FakeRun(module))
+        return module.runs[-1]
+
+    module.init = init
+    monkeypatch.setitem(sys.modules, "wandb", module)
+    return module
+
+
+MEDIA = ("val/per_class", "val/confusion", "val/pictures")
+WANDB = ("log.wandb=toys", "train.val_interval=1", "train.log_interval=3")
+
+
+def test_wandb_gets_plain_scalars_in_order(tmp_path, fake):
+    trainer(tmp_path, *WANDB).fit()
+    (run,) = fake.runs
+    steps = [step for step, _ in run.rows]
+    assert steps == sorted(steps)
+    for _, row in run.rows:
+        for key, value in row.items():
+            assert type(value) in (int, float, bool, str) or key in (
+                "val/per_class",
+                "val/confusion",
+                "val/pictures",
+            ), key
+    losses = [step for step, row in run.rows if "train/loss" in row]
+    assert losses == list(range(1, 11))
+    first = next(row for _, row in run.rows if "train/loss" in row)
+    assert first.keys() >= {"train/loss", "train/lr", "train/img_per_s", "train/data_wait"}
+
+
+def test_wandb_validation(tmp_path, fake):
+    result = trainer(tmp_path, *WANDB).fit()
+    rows = [row for _, row in fake.runs[0].rows if "val/mIoU" in row]
+    assert len(rows) == 2
+    keys = {"val/PA", "val/mIoU", "val/mAcc", "val_PA", "val_mIoU", "val_iou/car", "epoch"}
+    assert rows[0].keys() >= keys
+    assert [row[0] for row in rows[0]["val/per_class"].data] == ["sky", "road", "car"]
+    picture = rows[0]["val/pictures"][0]
+    layer = picture.masks["prediction"]
+    assert layer["class_labels"] == {0: "sky", 1: "road", 2: "car"}
+    assert layer["mask_data"].shape == picture.data.shape[:2] == (16, 16)
+    assert picture.masks["ground_truth"]["mask_data"].min() >= 0
+    assert fake.runs[0].summary["best/mIoU"] == result.best_metrics["mIoU"]
+    assert fake.runs[0].metrics["val/mIoU"]["summary"] == "max"
+    assert any("train_loss_epoch" in row for _, row in fake.runs[0].rows)
+
+
+def test_wandb_settings(tmp_path, fake):
+    result = trainer(tmp_path, *WANDB, "log.tags=[a, b]").fit()
+    (settings,) = fake.inits
+    assert (settings["project"], settings["name"], settings["tags"]) == ("toys", result.run_dir.name, ["a", "b"])
+    assert fake.runs[0].settings["optimizer"]["lr"] == 0.1
+    assert fake.runs[0].exit_code == 0
+
+
+def test_resumed_training_continues_the_wandb_run(tmp_path, fake):
+    part = trainer(tmp_path, *WANDB, "train.max_steps=4").fit()
+    trainer(tmp_path, *WANDB, resume=part.state_path).fit()
+    assert [i["id"] for i in fake.inits] == [None, "abc123"]
+    assert fake.inits[1]["resume"] == "allow"
+    assert [s for s, r in fake.runs[1].rows if "train/loss" in r] == list(range(5, 11))
+
+
+def test_failing_wandb_does_not_stop_training(tmp_path, fake, caplog):
+    run = trainer(tmp_path, *WANDB)
+    run.loader.on_batch = lambda epoch, number: setattr(fake, "broken", number == 3)
+    assert run.fit().steps == 10
+    assert "going on without it" in caplog.text
+
+
+def test_absent_wandb_does_not_stop_training(tmp_path, monkeypatch, caplog):
+    monkeypatch.setitem(sys.modules, "wandb", None)
+    assert trainer(tmp_path, *WANDB).fit().steps == 10
+    assert "wandb cannot be used" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("wanted", "key", "expected"),
+    [
+        (None, None, "offline"),
+        (None, "k" * 40, "online"),
+        ("online", None, "offline"),
+        ("offline", "k" * 40, "offline"),
+        ("disabled", None, "disabled"),
+    ],
+)
+def test_mode_never_needs_an_answer(no_login, wanted, key, expected):
+    if key:
+        no_login.setenv("WANDB_API_KEY", key)
+    assert choose_mode(wanted) == expected
+
+
+def wandb_records(data):
+    """Records of a wandb file: a LevelDB log of 32 KiB blocks behind a header of 7 bytes."""
+    place, record = 7, b""
+    while place + 7 <= len(data):
+        room = 32768 - place % 32768
+        if room < 7:
+            place += room
+            continue
+        size, kind = struct.unpack_from("<HB", data, place + 4)
+        if not kind:
+            break
+        record += data[place + 7 : place + 7 + size]
+        place += 7 + size
+        if kind in (1, 4):  # a whole record, or the last part of one
+            yield record
+            record = b""
+
+
+def test_real_wandb_offline(tmp_path, no_login, capfd):
+    """What the package itself writes without network or login, read back from its file."""
+    protocol = pytest.importorskip("wandb.proto.wandb_internal_pb2")
+    run = trainer(tmp_path, *WANDB)
+    run.progress = True
+    result = run.fit()
+    assert f"wandb sync {result.run_dir}" in capfd.readouterr().err
+    rows = []
+    for data in wandb_records(next(Path(result.run_dir).rglob("*.wandb")).read_bytes()):
+        record = protocol.Record.FromString(data)
+        if record.WhichOneof("record_type") == "history":
+            items = record.history.item
+            rows.append({item.key or "/".join(item.nested_key): json.loads(item.value_json) for item in items})
+    logged = [json.loads(line) for line in (result.run_dir / "log.jsonl").read_text().splitlines()]
+    for key, event in (("train/loss", "step"), ("val/mIoU", "val")):
+        assert [row[key] for row in rows if key in row] == [row[key] for row in logged if row["event"] == event]
+
+
+def test_sweep_parameters_set_configuration_keys(no_login, fake):
+    from mxnetseg.config import Config
+    from mxnetseg.train import resolve_sweep
+
+    assert sweep_overrides() == {}
+    no_login.setenv("WANDB_SWEEP_ID", "s1")
+    fake.run = types.SimpleNamespace(config={"lr": 0.003, "train.ema": 0.5, "loss": {"name": "Dice"}})
+    assert sweep_overrides() == {"lr": 0.003, "train.ema": 0.5}
+    config = resolve_sweep(Config(), sweep_overrides())
+    assert (config.optimizer.lr, config.train.ema) == (0.003, 0.5)
+
+
+def test_wandb_is_not_imported_unless_asked_for(tmp_path, monkeypatch):
+    monkeypatch.setattr(wandb_sink, "open_wandb", lambda *_: pytest.fail("asked for wandb"))
+    trainer(tmp_path).fit()
+
+
+def test_json_lines_survive_a_cut_line(tmp_path):
+    path = tmp_path / "log.jsonl"
+    first = JsonLines(path)
+    first.write("step", {"step": 1, "value": np.float32(0.5), "bad": float("nan")})
+    first.close()
+    path.write_text(path.read_text() + '{"event": "step", "st')
+    second = JsonLines(path)
+    second.write("step", {"step": 2})
+    second.close()
+    lines = path.read_text().splitlines()
+    assert json.loads(lines[0])["value"] == 0.5
+    assert json.loads(lines[0])["bad"] is None
+    assert json.loads(lines[-1])["step"] == 2
+    assert len(lines) == 3
+
+
+def test_plain_values():
+    value = plain(
+        {"a": np.int64(3), "b": [np.float32(0.5), np.nan], "c": Path("x"), "d": np.arange(2), "e": np.bool_(1)}
+    )
+    assert value == {"a": 3, "b": [0.5, None], "c": "x", "d": [0, 1], "e": True}
+    assert all(type(v) in (int, list, str, bool) for v in value.values())
+
+
+def test_lines_where_there_is_no_terminal(tmp_path):
+    stream = io.StringIO()
+    logger = RunLogger(tmp_path / "log.jsonl", total=100, stream=stream)
+    logger.steps([StepRow(9, 0.4, 2.0, 0.01, 3.5, 0.1), StepRow(10, 0.5, 1.0, 0.01, 3.5, 0.1)])
+    logger.close()
+    assert "step 10/100 epoch 0.50 loss 1.5000 lr 1.00e-02 img_s 3.50 data 10% ETA 0:" in stream.getvalue()
+    assert "\r" not in stream.getvalue()
+
+
+def test_bar_on_a_terminal(tmp_path):
+    stream = io.StringIO()
+    stream.isatty = lambda: True
+    logger = RunLogger(tmp_path / "log.jsonl", total=100, initial=40, stream=stream)
+    logger.advance()
+    logger.steps([StepRow(41, 0.4, 2.0, 0.01, 3.5, 0.1)])
+    logger.close()
+    assert "41/100" in stream.getvalue()
+    assert "loss=2.0000" in stream.getvalue()
