@@ -141,15 +141,15 @@ class SegmentationDataset:
         label = None if self.samples[index].mask is None else self.read_label(index)
         return self._joined(index, self.read_image(index), label)
 
-    def read_bytes(self, index: int) -> tuple[np.ndarray, np.ndarray]:
-        """Image and label as :meth:`read`, the label uint8 with void 255 where that suffices.
+    def read_compact(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        """Image and label as :meth:`read`, the label int8 (int16 from 128 classes on).
 
         Raises
         ------
         DataError
             As :meth:`read`, and if the split has no masks.
         """
-        return self._joined(index, self.read_image(index), self._labels.apply_bytes(*self._mask(index)))
+        return self._joined(index, self.read_image(index), self._labels.apply(*self._mask(index), compact=True))
 
     def _mask(self, index: int) -> tuple[np.ndarray, Path]:
         mask = self.samples[index].mask

@@ -32,11 +32,10 @@ def gaussian_blur(image: np.ndarray, radius: float) -> np.ndarray:
         return image
     variance = radius * radius / _BLUR_PASSES
     edge = variance / (2 * (1 - variance))
-    box, keep = np.array([edge, 1.0, edge]) / (1 + 2 * edge), np.ones(1)
-    for kernels in ((box, keep), (keep, box)):
+    box = np.array([[edge, 1.0, edge]], np.float32) / (1 + 2 * edge)
+    for kernel in (box, box.T):
         for _ in range(_BLUR_PASSES):
-            smooth = cv2.sepFilter2D(image, cv2.CV_32F, *kernels, delta=0.5, borderType=cv2.BORDER_REPLICATE)
-            image = smooth.astype(np.uint8)
+            image = cv2.filter2D(image, -1, kernel, borderType=cv2.BORDER_REPLICATE)
     return image
 
 

@@ -9,12 +9,10 @@ import numpy as np
 
 from ..errors import DataError
 
-__all__ = ["IGNORE", "VOID", "LabelMap", "identity", "shifted"]
+__all__ = ["IGNORE", "LabelMap", "identity", "shifted"]
 
 IGNORE = -1
-VOID = 255  # stands for IGNORE in labels of one byte
 _INVALID = -2
-_INVALID_BYTE = 254
 
 
 def identity(classes: int, *void: int) -> dict[int, int]:
@@ -44,10 +42,9 @@ class LabelMap:
         for raw, label in self.table.items():
             if raw >= 0:
                 self._lookup[raw] = label
-        compact = size == 256 and num_classes < _INVALID_BYTE
-        self._bytes = (self._lookup % 256).astype(np.uint8) if compact else None
+        self._compact = self._lookup.astype(np.int8 if num_classes < 128 else np.int16)
 
-    def apply(self, raw: np.ndarray, source: object) -> np.ndarray:
+    def apply(self, raw: np.ndarray, source: object, *, compact: bool = False) -> np.ndarray:
         """Training ids of a mask.
 
         Parameters
@@ -55,32 +52,26 @@ class LabelMap:
         raw : uint8 or uint16 array (H, W)
         source : object
             What to name in an error, usually the file.
+        compact : bool
+            Use the smallest type, for intermediate results.
 
         Returns
         -------
-        int32 array (H, W)
+        int32 array (H, W), or int8 or int16 if `compact`
 
         Raises
         ------
         DataError
             If a value is not in the table; names the values and the likely reason.
         """
-        if raw.dtype == np.uint8 and len(self._lookup) == 256:
-            label = cv2.LUT(raw, self._lookup)
+        lookup = self._compact if compact else self._lookup
+        if raw.dtype == np.uint8 and len(lookup) == 256:
+            label = cv2.LUT(raw, lookup)
         else:
-            label = self._lookup[np.minimum(raw, len(self._lookup) - 1)]
-            label[raw >= len(self._lookup)] = _INVALID
+            label = lookup[np.minimum(raw, len(lookup) - 1)]
+            label[raw >= len(lookup)] = _INVALID
         if label.min(initial=0) == _INVALID:
             self._refuse(raw, label == _INVALID, source)
-        return label
-
-    def apply_bytes(self, raw: np.ndarray, source: object) -> np.ndarray:
-        """As :meth:`apply`, with labels of one byte where they suffice (uint8, void is ``VOID``)."""
-        if self._bytes is None or raw.dtype != np.uint8:
-            return self.apply(raw, source)
-        label = cv2.LUT(raw, self._bytes)
-        if (label == _INVALID_BYTE).any():
-            self._refuse(raw, label == _INVALID_BYTE, source)
         return label
 
     def _refuse(self, raw: np.ndarray, invalid: np.ndarray, source: object) -> None:

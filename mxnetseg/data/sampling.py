@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-import cv2
 import numpy as np
 
 from ..errors import DataError
 from .base import SegmentationDataset
 from .images import DamagedSampleError
-from .labels import IGNORE, VOID
+from .labels import IGNORE
 from .transforms import TrainTransform, normalize
 
 __all__ = ["Sampler", "epoch_order", "random_generator"]
@@ -66,14 +65,15 @@ class Sampler:
         damaged: list[tuple[str, str]] = []
         for candidate in self._candidates(epoch, index):
             try:
-                pixels, ids = self.dataset.read_bytes(candidate)
+                pixels, ids = self.dataset.read_compact(candidate)
             except DamagedSampleError as error:
                 damaged.append((str(self.dataset.samples[candidate].image), error.found))
                 continue
             rng = random_generator(self.seed, epoch, index, "transform")
             pixels, ids = self.transform(pixels, ids, rng)
             normalize(pixels, image)
-            valid = _store(ids, label)
+            label[...] = ids
+            valid = int(np.count_nonzero(ids != IGNORE))
             return Written(self.dataset.sample_name(candidate), candidate, valid, damaged)
         raise DataError("\n".join(reason for _, reason in damaged), "readable images and masks", "repair the data")
 
@@ -82,15 +82,3 @@ class Sampler:
         yield index
         rng = random_generator(self.seed, epoch, index, "replacement")
         yield from rng.integers(len(self.dataset), size=_REPLACEMENTS).tolist()
-
-
-_FROM_BYTES = np.where(np.arange(256) == VOID, IGNORE, np.arange(256)).astype(np.int32)
-
-
-def _store(ids: np.ndarray, label: np.ndarray) -> int:
-    """Write ids (uint8 with 255, or int32 with IGNORE) to an int32 label; return the labelled pixels."""
-    if ids.dtype != np.uint8:
-        label[...] = ids
-        return int(np.count_nonzero(ids != IGNORE))
-    cv2.LUT(ids, _FROM_BYTES, dst=label)
-    return int(np.count_nonzero(ids != VOID))

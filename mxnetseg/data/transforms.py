@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 
 from .color import gaussian_blur, jitter_color, photometric_distortion
-from .labels import IGNORE, VOID
+from .labels import IGNORE
 
 if TYPE_CHECKING:
     from ..config import DataConfig
@@ -106,7 +106,7 @@ def _gather(label: np.ndarray, geometry: Geometry, height: int, width: int) -> n
 def _counts(label: np.ndarray) -> np.ndarray:
     """Pixels of every class."""
     values = label.ravel()
-    return np.bincount(values)[:VOID] if label.dtype == np.uint8 else np.bincount(values[values >= 0])
+    return np.bincount(values[values >= 0])
 
 
 def apply_geometry(
@@ -114,7 +114,7 @@ def apply_geometry(
     label: np.ndarray | None,
     geometry: Geometry,
     pad_color: tuple[int, int, int] = MEAN_COLOR,
-    pad_label: int | None = None,
+    pad_label: int = IGNORE,
 ) -> tuple[np.ndarray, np.ndarray | None]:
     """Carry out a geometry on an image and its label.
 
@@ -125,8 +125,8 @@ def apply_geometry(
     geometry : Geometry
     pad_color : tuple of int
         Colour right of and below an image smaller than the crop.
-    pad_label : int, optional
-        Label there; void by default.
+    pad_label : int
+        Label there.
 
     Returns
     -------
@@ -141,8 +141,6 @@ def apply_geometry(
     if label is not None:
         label = _gather(label, geometry, height, width)
     if (height, width) != (out_h, out_w):
-        if pad_label is None and label is not None:
-            pad_label = VOID if label.dtype == np.uint8 else IGNORE
         edges = (0, out_h - height, 0, out_w - width, cv2.BORDER_CONSTANT)
         out = cv2.copyMakeBorder(out, *edges, value=pad_color)
         label = None if label is None else cv2.copyMakeBorder(label, *edges, value=pad_label)
@@ -182,8 +180,7 @@ class TrainTransform:
         Parameters
         ----------
         image : uint8 array (H, W, 3)
-        label : int32 or uint8 array (H, W)
-            Void is ``IGNORE`` in the first, 255 in the second.
+        label : int32, int16 or int8 array (H, W)
         rng : numpy Generator
             All randomness comes from it.
 

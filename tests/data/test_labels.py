@@ -14,9 +14,16 @@ from .conftest import mask, picture, write
 def test_maps():
     raw = np.array([[0, 1, 2, 255]], np.uint8)
     assert LabelMap(identity(3, 255), 3).apply(raw, "m").tolist() == [[0, 1, 2, IGNORE]]
-    assert LabelMap(identity(3, 255), 3).apply_bytes(raw, "m").tolist() == [[0, 1, 2, 255]]
+    assert LabelMap(identity(3, 255), 3).apply(raw, "m").dtype == np.int32
     assert LabelMap(shifted(2, 255), 2).apply(raw, "m").tolist() == [[IGNORE, 0, 1, IGNORE]]
     assert LabelMap({0: 0, 1000: 1}, 2).apply(np.array([[0, 1000]], np.uint16), "m").tolist() == [[0, 1]]
+
+
+@pytest.mark.parametrize("classes", [2, 127, 128, 250])
+def test_compact_labels_are_equal(classes):
+    table, raw = LabelMap(identity(classes, 255), classes), mask(0, [*range(classes), 255])
+    assert np.array_equal(table.apply(raw, "m"), table.apply(raw, "m", compact=True))
+    assert table.apply(raw, "m", compact=True).itemsize < 4
 
 
 @pytest.mark.parametrize(
@@ -30,11 +37,11 @@ def test_maps():
         ([0, 7, 11], 3, "id map"),
     ],
 )
-@pytest.mark.parametrize("method", ["apply", "apply_bytes"])
-def test_values_outside_the_classes_are_named_with_the_likely_reason(values, classes, reason, method):
+@pytest.mark.parametrize("compact", [False, True])
+def test_values_outside_the_classes_are_named_with_the_likely_reason(values, classes, reason, compact):
     raw = mask(0, values)
     with pytest.raises(DataError) as caught:
-        getattr(LabelMap(identity(classes), classes), method)(raw, "city/m.png")
+        LabelMap(identity(classes), classes).apply(raw, "city/m.png", compact=compact)
     assert "city/m.png" in str(caught.value)
     assert str(min(v for v in values if v >= classes)) in caught.value.found
     assert reason in caught.value.remedy
