@@ -44,6 +44,7 @@ def test_everything_is_written(finished):
     assert len(list(finished.glob("predictions/**/*_color.png"))) == 2
     assert len(list(finished.glob("predictions/**/*_overlay.png"))) == 2
     assert len(list(finished.glob("export/*-symbol.json"))) == 1
+    assert (finished / "examples.png").is_file()
     assert json.loads((finished / "eval.json").read_text())["images"] == 2
 
 

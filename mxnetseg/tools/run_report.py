@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..visual import colorize, overlay
+from ..visual import colorize, overlay, side_by_side
 from .report import Fact, Report, picture_rows, read_log, series
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ..data.base import SegmentationDataset
     from ..engine.evaluator import EvalResult
 
-__all__ = ["Shown", "run_report"]
+__all__ = ["Shown", "contact_sheet", "run_report"]
 
 
 @dataclass(frozen=True)
@@ -80,6 +80,13 @@ def run_report(
         footer=f"Run {run_dir.name}; Python {platform.python_version()}; {machine}",
         **texts,
     )
+
+
+def contact_sheet(shown: Sequence[Shown], palette: np.ndarray, gap: int = 4) -> np.ndarray:
+    """Examples in rows of image, label, prediction and overlay, as one RGB picture; they must be of one size."""
+    rows = [side_by_side(row, gap) for row in zip(*_columns(shown, palette).values(), strict=True)]
+    space = np.full((gap, *rows[0].shape[1:]), 255, np.uint8)
+    return np.vstack([part for row in rows for part in (space, row)][1:])
 
 
 def _columns(shown: Sequence[Shown], palette: np.ndarray) -> dict[str, list[np.ndarray]]:
