@@ -188,6 +188,10 @@ def _score(args: argparse.Namespace) -> int:
     split = args.split or (config.data.test_split if args.mode == "test" else config.data.val_split)
     dataset = build_dataset(config.data, split)
     _check_classes(path, meta, dataset)
+    if args.mode == "val" and dataset.samples[0].mask is None:
+        raise ConfigError(
+            f"{dataset.name} {split} has no masks to score", "a split with masks", "--mode test, or --split"
+        )
     folder = Path(args.save_dir or Path("predictions") / dataset.name.lower() / path.stem)
     evaluator = Evaluator(
         dataset,

@@ -138,6 +138,11 @@ def test_a_missing_checkpoint_or_data_set_is_explained(capsys):
     assert code == 2 and "nowhere" in err
 
 
+def test_a_split_without_masks_cannot_be_scored(capsys):
+    code, _, err = run(capsys, "--split", "test")
+    assert code == 2 and "no masks" in err and "--mode test" in err
+
+
 def test_speed_states_its_protocol(capsys, tmp_path):
     words = ("--purpose", "speed", "--crop", "64x96", "--warmup", 1, "--iterations", 3)
     code, out, _ = run(capsys, *words, "--json", "--save-dir", tmp_path)
