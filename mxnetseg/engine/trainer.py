@@ -258,12 +258,9 @@ class Trainer:
         TrainingError
             If a loss or the weights are not finite (the last good state is kept), or a worker is lost.
         """
-        self._begin = time.perf_counter()
-        self._pending: list[_Pending] = []
-        self._clock = _Clock()
         exit_code = 1
         with self._cleanup, StopRequest() as stop:
-            self.log = self._logger()
+            self._open()
             try:
                 self._announce()
                 self._epochs(stop)
@@ -271,6 +268,13 @@ class Trainer:
                 return self._finish(stop)
             finally:
                 self.log.close(exit_code)
+
+    def _open(self) -> None:
+        """Start the clock and the log."""
+        self._begin = time.perf_counter()
+        self._pending: list[_Pending] = []
+        self._clock = _Clock()
+        self.log = self._logger()
 
     def _logger(self) -> RunLogger:
         sink = None
