@@ -11,14 +11,15 @@ import numpy as np
 
 from ..config import EvalConfig
 from ..errors import DataError
+from .canvas import Canvas
 from .forward import MEAN, STD, Forward, Span, Steps, host_view
 from .protocols import Protocol, Windows, protocol_of
-from .scores import add_exp, add_resized, add_softmax, argmax_classes, divide_counts, label_dtype
+from .scores import add_exp, add_resized, add_softmax, argmax_classes, label_dtype
 
 __all__ = ["Predictor", "run_together"]
 
-# exp() of float32 overflows at 88; sums of exps are tried again with the logits lowered by these constants.
-_SHIFTS = (0.0, 60.0, 120.0, 240.0)
+# exp() of float32 overflows at 88 and vanishes at -88; sums of exps are tried again with these taken off the logits.
+_SHIFTS = (0.0, 60.0, 120.0, 240.0, -60.0, -120.0)
 
 TakeRows = Callable[[np.ndarray], None]
 
@@ -100,8 +101,8 @@ class Predictor:
         Returns
         -------
         ndarray of float32, (K, H, W)
-            Mean probabilities; for ``exp`` protocols sums of exponentials, which may carry a common factor
-            where they would overflow.
+            Mean probabilities; for ``exp`` protocols sums of exponentials, which carry a common factor
+            where they would overflow or vanish.
 
         Raises
         ------
@@ -123,7 +124,7 @@ class Predictor:
         return (yield from self._attempts(self._scores_once, image, name))
 
     def _attempts(self, once: Callable[[np.ndarray, float], Steps], image: np.ndarray, name: str) -> Steps:
-        """Result of the first attempt whose best scores are numbers; sums of exps are lowered until they are."""
+        """Result of the first attempt whose best scores are numbers; sums of exps are moved until they are."""
         for shift in _SHIFTS if self.protocol.merge == "exp" else (0.0,):
             result, lowest = yield from once(image, shift)
             # A best score that underflowed would turn the argmax into a guess.
@@ -155,7 +156,7 @@ class Predictor:
         if self.protocol.merge == "exp":
             return DataError(
                 f"{name}: scores overflow or are not numbers (protocol {self.protocol.name} sums exp of raw logits)",
-                "finite logits below 88",
+                "finite logits of moderate size",
                 "use the protocol whole or slide, which average probabilities; if that fails too, the weights are bad",
             )
         return DataError(f"{name}: the network's scores are not finite", "finite numbers", "check the weights")
@@ -200,56 +201,33 @@ class Predictor:
     def _one_scale(self, image: np.ndarray, scale: float, shift: float, take: TakeRows | None = None) -> Steps:
         """Scores (K, h, w) of an image already at its scale; or None, its rows handed to `take` as they are done."""
         rows, columns = self._grid(*image.shape[:2], scale)
-        spans = rows.spans()
-        total, first = None, 0
-        for i, y in enumerate(spans):
-            total = yield from self._window_row(image, (rows, columns), y, first, shift, total, take is None)
-            if take:
-                done = (spans[i + 1][0].start if i + 1 < len(spans) else rows.size) - first
-                self._divide(total[:, :done], rows, columns, first)
-                take(total[:, :done])
-                kept = y[0].stop - first - done
-                total[:, :kept] = total[:, done : done + kept].copy()
-                total[:, kept:] = 0
-                first += done
-        if take:
-            return None
-        self._divide(total, rows, columns, 0)
-        return total
-
-    def _divide(self, total: np.ndarray, rows: Windows, columns: Windows, first: int) -> None:
         passes = 2 if self.config.flip and self.protocol.merge == "softmax" else 1
-        divide_counts(total, rows.counts()[first : first + total.shape[1]] * passes, columns.counts())
+        canvas = Canvas(rows, columns, passes, min(rows.size, rows.crop) if take else rows.size)
+        spans = rows.spans()
+        stops = [y[0].start for y in spans[1:]] + [rows.size]
+        for y, stop in zip(spans, stops, strict=True):
+            yield from self._window_row(image, canvas, y, shift)
+            if take:
+                take(canvas.take(stop))
+                canvas.forget(stop)
+        return None if take else canvas.take(rows.size)
 
-    def _window_row(
-        self,
-        image: np.ndarray,
-        grid: tuple[Windows, Windows],
-        y: Span,
-        first: int,
-        shift: float,
-        total: np.ndarray | None,
-        whole: bool,
-    ) -> Steps:
-        """Add the windows of one row of the grid to `total`, whose first row is row `first` of the image."""
-        rows, columns = grid
-        spans = columns.spans()
+    def _window_row(self, image: np.ndarray, canvas: Canvas, y: Span, shift: float) -> Steps:
+        """Add one row of windows to the canvas."""
+        crop = (canvas.rows.crop, canvas.columns.crop)
+        spans = canvas.columns.spans()
         for start in range(0, len(spans), self.batch):
             chosen = [(y, x) for x in spans[start : start + self.batch]]
-            batch = self._forward.windows(image, chosen, (rows.crop, columns.crop), self.protocol.fill == "black")
+            batch = self._forward.windows(image, chosen, crop, self.protocol.fill == "black")
             logits = yield from self._forward.logits(batch)
             mirrored = None
             if self.config.flip:
-                mirrored = yield from self._forward.logits(self._forward.mirror(batch, columns.crop))
-                mirrored = mirrored[..., columns.crop - 1 :: -1]
-            if total is None:
-                height = rows.size if whole else min(rows.size, rows.crop)
-                total = np.zeros((logits.shape[1], height, columns.size), np.float32)
+                mirrored = yield from self._forward.logits(self._forward.mirror(batch, crop[1]))
+                mirrored = mirrored[..., crop[1] - 1 :: -1]
             for n, (_, x) in enumerate(chosen):
-                target = total[:, y[0].start - first : y[0].stop - first, x[0]]
+                target = canvas.target(logits.shape[1], y, x)
                 theirs = None if mirrored is None else mirrored[n, :, y[1], x[1]]
                 self._merge(target, logits[n, :, y[1], x[1]], theirs, shift)
-        return total
 
     def _grid(self, height: int, width: int, scale: float) -> tuple[Windows, Windows]:
         if scale <= self.protocol.whole_up_to:

@@ -242,6 +242,16 @@ def test_overflow_of_exp_keeps_the_argmax_or_names_the_image():
         Predictor(net, settings, (48, 64)).labels(x, "street.png")
 
 
+@pytest.mark.parametrize("offset", [-150.0, 150.0])
+def test_exp_of_logits_far_from_zero_keeps_the_argmax(offset):
+    plain, moved = (
+        Predictor(lambda x, o=o: mx.nd.concat(x, -x, dim=1) + o, config(protocol="gluon"), (24, 24))
+        for o in (0.0, offset)
+    )
+    x = image()
+    assert (plain.labels(x) == moved.labels(x)).mean() > 0.999
+
+
 @pytest.mark.parametrize("protocol", ["whole", "slide", "gluon"])
 def test_scores_that_are_no_numbers_name_the_image(protocol):
     predictor = Predictor(lambda x: x * float("nan"), config(protocol=protocol), (24, 24))
