@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import math
+from types import SimpleNamespace
 
 import mxnet as mx
 import numpy as np
@@ -142,6 +143,19 @@ def test_whole_image_without_resize_is_the_plain_network():
     predictor = Predictor(net, config(), (8, 8))
     assert (predictor.labels(x) == plain.asnumpy().argmax(0)).mean() > 0.999
     np.testing.assert_allclose(predictor.scores(x), plain.softmax(axis=0).asnumpy(), atol=1e-5)
+
+
+def test_argmax_on_the_device_equals_the_one_on_the_host():
+    """The branch that GPUs take, on the CPU."""
+    net = toy(4)
+    host, device = (Predictor(net, config(), (8, 8), divisor=16) for _ in range(2))
+    device.ctx = SimpleNamespace(device_type="gpu")
+    x = image(37, 61)
+    labels = device.labels(x)
+    assert labels.dtype == np.uint8 and (labels == host.labels(x)).all()
+    device._forward.network = lambda x: x * float("inf")
+    with pytest.raises(DataError):
+        device.labels(x)
 
 
 @pytest.mark.parametrize("size", [(200, 40), (61, 62), (10, 90)])
