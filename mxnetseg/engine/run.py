@@ -20,7 +20,6 @@ from .. import __version__
 from ..config import Config
 from ..errors import CheckpointError, ConfigError
 from ..registry import MODELS
-from .atomic import remove_stray_files
 from .checkpoint import read_meta
 
 __all__ = ["RunPaths", "check_resumable", "differences", "environment", "find_state", "new_run"]
@@ -112,7 +111,6 @@ def new_run(config: Config) -> RunPaths:
             raise CheckpointError(
                 f"cannot make {error.filename}: {error.strerror}", "writable train.weights_dir and train.runs_dir"
             ) from error
-        remove_stray_files(paths.weights)
         return paths
 
 

@@ -125,13 +125,21 @@ def load_state(trainer: Trainer, path: Path) -> list[str]:
         )
     load_strictly(trainer.net, saved.params, str(path), trainer.contexts)
     trainer.position = Position(**saved.meta["position"])
-    folders = ("weights", "folder")
-    trainer.position.paths = {k: Path(v) if k in folders else v for k, v in trainer.position.paths.items()}
+    trainer.position.paths = _paths(trainer, path)
     states = {k.removeprefix("optimizer/"): v for k, v in saved.extra.items() if k.startswith("optimizer/")}
     trainer.updater.load_states(states, trainer.position.step)
     if trainer.ema:
         trainer.ema.load({k.removeprefix("ema/"): v for k, v in saved.extra.items() if k.startswith("ema/")})
     return notes + _changes(saved.meta, trainer)
+
+
+def _paths(trainer: Trainer, state: Path) -> dict[str, Any]:
+    """Files of the run: weights beside the state, wherever that was moved; the run folder where it was, or anew."""
+    saved = trainer.position.paths
+    folder = Path(saved["folder"])
+    if not folder.is_dir():
+        folder = Path(trainer.config.train.runs_dir) / saved["stem"]
+    return {"stem": saved["stem"], "weights": state.parent, "folder": folder}
 
 
 def _changes(meta: dict[str, Any], trainer: Trainer) -> list[str]:

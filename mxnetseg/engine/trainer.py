@@ -16,7 +16,8 @@ import numpy as np
 from mxnet import nd
 
 from ..config import Config
-from ..errors import CheckpointError, ConfigError, TrainingError
+from ..errors import CheckpointError, ConfigError, TrainingError, UserError
+from .atomic import remove_stray_files
 from .checkpoint import load_checkpoint
 from .context import check_norm
 from .ema import WeightAverage
@@ -141,6 +142,7 @@ class Trainer:
             if config.model.init and not state:
                 self.notes.append(self._fine_tune(config.model.init))
             self.paths = RunPaths(**self.position.paths) if state else new_run(config)
+            remove_stray_files(self.paths.weights)
         except BaseException:
             self._cleanup.close()
             raise
@@ -287,6 +289,7 @@ class Trainer:
 
     def _announce(self) -> None:
         config, position = self.config, self.position
+        self.paths.folder.mkdir(parents=True, exist_ok=True)
         (self.paths.folder / "config.yaml").write_text(config.to_yaml(), encoding="utf-8")
         (self.paths.folder / "state").write_text(str(self.paths.state.resolve()) + "\n", encoding="utf-8")
         facts = {
@@ -341,7 +344,14 @@ class Trainer:
         batches = iter(self.loader.epoch(self.position.epoch, start=self.position.batch))
         while True:
             start = time.perf_counter()
-            batch = next(batches, None)
+            try:
+                batch = next(batches, None)
+            except UserError:
+                # A lost worker or damaged images: the updates done so far are good.
+                if self.position.step:
+                    self._save()
+                    self.log.message(f"saved after step {self.position.step}: {self.paths.state}")
+                raise
             self._clock.waited += time.perf_counter() - start
             if batch is None:
                 return

@@ -228,6 +228,34 @@ def test_weights_that_are_not_finite_are_not_saved(tmp_path):
     assert load_checkpoint(run.paths.state).meta["position"]["step"] == 2
 
 
+def test_lost_data_keep_what_was_trained(tmp_path):
+    def lose(epoch, number):
+        if (epoch, number) == (1, 2):
+            raise TrainingError("a worker died")
+
+    run = trainer(tmp_path, "train.ema=0.9")
+    run.loader.on_batch = lose
+    with pytest.raises(TrainingError, match="a worker died"):
+        run.fit()
+    resumed = trainer(tmp_path, "train.ema=0.9", resume=run.paths.state)
+    assert resumed.position.step == 7
+    resumed.fit()
+    whole = trainer(tmp_path, "train.ema=0.9")
+    whole.fit()
+    assert digest(resumed) == digest(whole)
+
+
+def test_moved_run_continues_beside_its_state(tmp_path):
+    part = trainer(tmp_path / "a", "train.max_steps=3").fit()
+    (tmp_path / "a").rename(tmp_path / "b")
+    state = tmp_path / "b" / part.state_path.relative_to(tmp_path / "a")
+    result = trainer(tmp_path / "b", resume=state).fit()
+    assert result.state_path == state
+    assert result.run_dir == tmp_path / "b" / "runs" / part.run_dir.name
+    assert len(events(result, "step")) == 10
+    assert not (tmp_path / "a").exists()
+
+
 SCRIPT = """
 import sys, pathlib, os, signal
 sys.path.insert(0, sys.argv[1])
