@@ -7,11 +7,11 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageFile
 
 from ..errors import DataError
 
-__all__ = ["IMAGE_SUFFIXES", "DamagedSampleError", "read_mask", "read_rgb"]
+__all__ = ["IMAGE_SUFFIXES", "DamagedSampleError", "open_strictly", "read_mask", "read_rgb"]
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".ppm")
 
@@ -35,13 +35,22 @@ def read_bytes(path: Path) -> bytes:
     return content
 
 
+def open_strictly(source: Path | io.BytesIO) -> Image.Image:
+    """Open an image whose decoding fails when it is truncated.
+
+    Importing gluoncv tells Pillow, for the whole process, to fill what is missing with grey.
+    """
+    ImageFile.LOAD_TRUNCATED_IMAGES = False
+    return Image.open(source)
+
+
 def _check_complete(content: bytes, path: Path) -> None:
     """Refuse truncated files, which OpenCV decodes without an error."""
     marker = _END_MARKERS.get(content[:2])
     if marker is None or marker in content[-4096:]:
         return
     try:
-        Image.open(io.BytesIO(content)).load()
+        open_strictly(io.BytesIO(content)).load()
     except Exception as error:
         raise DamagedSampleError(f"{path}: {error}", "a complete image", "copy or download it again") from error
 
@@ -103,7 +112,7 @@ def read_mask(path: Path) -> np.ndarray:
 
 def _read_mask_with_pillow(content: bytes, path: Path) -> np.ndarray:
     try:
-        with Image.open(io.BytesIO(content)) as mask:
+        with open_strictly(io.BytesIO(content)) as mask:
             mask.load()
     except Exception as error:
         raise DamagedSampleError(f"{path}: {error}", "a complete mask file", "copy or download it again") from error

@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from ..data.images import open_strictly
 from ..errors import DataError
 
 __all__ = ["VIDEO_SUFFIXES", "Item", "VideoWriter", "collect", "read_frames", "read_picture"]
@@ -104,7 +105,7 @@ def read_picture(path: Path, max_pixels: int) -> np.ndarray:
     """
     limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
     try:
-        with warnings.catch_warnings(), Image.open(path) as image:
+        with warnings.catch_warnings(), open_strictly(path) as image:
             warnings.simplefilter("ignore")
             width, height = image.size
             if width * height > max_pixels:

@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageFile
 
 from mxnetseg.errors import DataError
 from mxnetseg.tools.media import VideoWriter, collect, read_frames, read_picture
@@ -62,7 +62,9 @@ def test_too_many_pixels_are_refused_before_decoding(tmp_path, monkeypatch):
         read_picture(tmp_path / "a.png", 59_999)
 
 
-def test_what_is_no_image_or_damaged_says_so(tmp_path):
+@pytest.mark.parametrize("lenient", [False, True])
+def test_what_is_no_image_or_damaged_says_so(tmp_path, monkeypatch, lenient):
+    monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", lenient)
     (tmp_path / "a.txt").write_text("hello")
     with pytest.raises(DataError, match="not an image"):
         read_picture(tmp_path / "a.txt", 10**6)
