@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import mxnet as mx
 import numpy as np
+import pytest
 from mxnet import autograd, gluon, nd
 
 from mxnetseg.config import ModelConfig
@@ -18,6 +19,9 @@ OPTIONS = {
     "DeepLabv3PlusR": {"dilate": False},
     "DeepLabv3PlusX": {"output_stride": 32},
 }
+# Deep enough to be tested at leisure only (the references of conversion cover its values).
+HEAVY = ("DeepLabv3PlusX",)
+EACH = [pytest.param(name, marks=pytest.mark.slow) if name in HEAVY else name for name in MODELS.names()]
 
 
 def small_backbone(model: str) -> str:
@@ -36,6 +40,11 @@ def small_model(model: str, dropout: bool = True, **settings):
     return net
 
 
+def bare_model(model: str):
+    """The same network without parameter values."""
+    return MODELS.get(model)(CLASSES, backbone=small_backbone(model), **OPTIONS.get(model, {}))
+
+
 def without_dropout(block: gluon.Block) -> None:
     """Switch a dropout layer off."""
     if isinstance(block, gluon.nn.Dropout):
@@ -47,10 +56,10 @@ def image(height: int, width: int, batch: int = 1, seed: int = 0) -> nd.NDArray:
     return nd.array(np.random.RandomState(seed).standard_normal((batch, 3, height, width)))
 
 
-def gradients(net, x, train_mode: bool = True) -> dict:
+def gradients(net, x) -> dict:
     """Gradient of a fixed function of all outputs with respect to every learnable parameter, by structural name."""
-    with autograd.record(train_mode=train_mode):
+    with autograd.record():
         loss = sum((y * y).mean() for y in net(x))
-    loss.backward(train_mode=train_mode)
+    loss.backward()
     parameters = net._collect_params_with_prefix()
     return {name: p.grad().asnumpy() for name, p in parameters.items() if p.grad_req != "null"}

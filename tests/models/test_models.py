@@ -5,11 +5,10 @@ import numpy as np
 import pytest
 from mxnet import gluon, nd
 
-from models.networks import CLASSES, gradients, image, small_model
+from models.networks import CLASSES, EACH, bare_model, gradients, image, small_model
 from mxnetseg.errors import DataError
 from mxnetseg.registry import MODELS
 
-ALL = MODELS.names()
 STATIC = {"static_alloc": True, "static_shape": True}
 
 
@@ -17,7 +16,7 @@ def relative(a, b):
     return np.linalg.norm(a - b) / (np.linalg.norm(b) + 1e-12)
 
 
-@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("name", EACH)
 def test_sizes_in_one_graph(name):
     """Main and auxiliary maps have the input's size, at odd sizes and after changes; predict returns the main one."""
     net = small_model(name)
@@ -33,7 +32,7 @@ def test_sizes_in_one_graph(name):
     assert all(relative(y.asnumpy(), e) < 1e-5 for y, e in zip(net(image(33, 50)), eager, strict=True))
 
 
-@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("name", EACH)
 def test_gradients_are_equal_in_all_modes(name):
     """Training mode, c4 of 3x3 and 2x2 pixels: sizes at which a pooled map is resized to itself."""
     net = small_model(name, dropout=False)
@@ -46,12 +45,12 @@ def test_gradients_are_equal_in_all_modes(name):
         assert worst[0] < 1e-3, worst
 
 
-@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("name", EACH)
 def test_gradient_is_numerical(name):
-    """Along the gradient itself, with running statistics, in the static graph."""
-    net, x = small_model(name, dropout=False), image(64, 64)
+    """Along the gradient itself, in the static graph; group normalisation keeps the function smooth and bounded."""
+    net, x = small_model(name, dropout=False, norm="gn"), image(64, 64)
     net.hybridize(**STATIC)
-    gradient = gradients(net, x, train_mode=False)
+    gradient = gradients(net, x)
     parameters = net._collect_params_with_prefix()
     start = {n: parameters[n].data().asnumpy() for n in gradient}
     slope = sum(float((g.astype(np.float64) ** 2).sum()) for g in gradient.values())
@@ -62,12 +61,12 @@ def test_gradient_is_numerical(name):
         return sum(float((y.asnumpy().astype(np.float64) ** 2).mean()) for y in net(x))
 
     step = 1e-3 * loss(0) / slope
-    assert (loss(step) - loss(-step)) / (2 * step) == pytest.approx(slope, rel=5e-2)
+    assert (loss(step) - loss(-step)) / (2 * step) == pytest.approx(slope, rel=2e-2)
 
 
-@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("name", MODELS.names())
 def test_inference_has_no_auxiliary_operators(name):
-    net = small_model(name)
+    net = bare_model(name)
     names = set(net.symbol().list_inputs())
     every = set(net.collect_params())
     auxiliary = set(net.aux_head.collect_params()) if net.aux else set()
@@ -76,7 +75,7 @@ def test_inference_has_no_auxiliary_operators(name):
     assert len(net.symbol().list_outputs()) == 1
 
 
-@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("name", EACH)
 def test_frozen_batch_norm(name):
     """In a static training graph, statistics stay, and are used; released, they move again."""
     net, x = small_model(name, dropout=False), image(64, 64, batch=2)
@@ -95,7 +94,7 @@ def test_frozen_batch_norm(name):
     assert all((p.data().asnumpy() != before[n]).any() for n, p in statistics.items())
 
 
-@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("name", EACH)
 def test_exported_graph_needs_no_model_code(name, tmp_path):
     net = small_model(name)
     x, y = image(32, 64), image(64, 96)
@@ -106,21 +105,21 @@ def test_exported_graph_needs_no_model_code(name, tmp_path):
         assert relative(loaded(batch).asnumpy(), net.predict(batch).asnumpy()) < 1e-6
 
 
-@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("name", EACH)
 @pytest.mark.parametrize("norm", ["gn", "syncbn"])
 def test_norms(name, norm):
     net = small_model(name, norm=norm)
     assert np.isfinite(net.predict(image(32, 48)).asnumpy()).all()
-    assert net.parameter_count() == small_model(name).parameter_count()
+    assert net.parameter_count() == bare_model(name).parameter_count()
     if norm == "gn":
         assert not any("running" in n for n in net._collect_params_with_prefix())
         assert all(np.isfinite(g).all() for g in gradients(net, image(32, 48)).values())
 
 
-@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("name", MODELS.names())
 def test_names_are_the_same_in_every_process(name):
     """Parameter names do not depend on what was built before."""
-    first, second = (sorted(small_model(name).collect_params()) for _ in range(2))
+    first, second = (sorted(bare_model(name).collect_params()) for _ in range(2))
     assert first == second
 
 
@@ -150,12 +149,11 @@ def test_input_that_is_too_small_or_no_multiple_is_explained():
         net(nd.zeros((1, 3, 20, 40)))
 
 
-@pytest.mark.parametrize("backbone", ["resnest26", "resnest50"])
-def test_dropblock_of_resnest(backbone):
+def test_dropblock_of_resnest():
     """Training works at any crop and drops; inference never drops, even when training ran first."""
-    net = small_model("FCNResNet", backbone=backbone, dropout=False)
+    net = small_model("FCNResNet", backbone="resnest26", dropout=False, aux=False)
     net.hybridize()
-    for size in ((40, 40), (33, 65)):
+    for size in ((32, 32), (17, 40)):
         x = image(*size)
         with mx.autograd.record():
             first, second = net(x)[0].asnumpy(), net(x)[0].asnumpy()

@@ -27,9 +27,9 @@ def matrix(size, out, align_corners):
     weights = np.zeros((out, size))
     for i in range(out):
         if align_corners:
-            position = i * (size - 1) / (out - 1) if out > 1 else 0.0
+            position = i * (size - 1) / max(out - 1, 1)
         else:
-            position = min(max((i + 0.5) * size / out - 0.5, 0), size - 1)
+            position = min(max((i + 0.5) * size / out - 0.5, 0), size - 1) if out > 1 else 0.0
         low = min(int(position), size - 1)
         weights[i, low] += 1 - (position - low)
         weights[i, min(low + 1, size - 1)] += position - low

@@ -30,8 +30,9 @@ def resize_like(F: Any, x: Any, like: Any, align_corners: bool = True) -> Any:
     like : NDArray or Symbol
         Map of shape (N', C', H, W); only its size is used, no gradient reaches it.
     align_corners : bool
-        True: output pixel i samples i * (h - 1) / (H - 1), the first pixel where H is 1.
+        True: output pixel i samples i * (h - 1) / (H - 1).
         False: it samples (i + 0.5) * h / H - 0.5, clipped to the map.
+        Where H is 1, it samples the first pixel in both cases.
 
     Returns
     -------
@@ -63,7 +64,7 @@ def _interpolation(F: Any, source: Any, target: Any, axis: int, align_corners: b
         ratio = last_in / F.maximum(last_out, 1.0)
         position = F.broadcast_mul(outputs, ratio)
     else:
-        ratio = (last_in + 1.0) / (last_out + 1.0)
+        ratio = (last_in + 1.0) / (last_out + 1.0) * (last_out > 0)
         position = F.broadcast_mul(outputs + 0.5, ratio) - 0.5
         position = F.broadcast_minimum(F.relu(position), last_in)
     distance = F.broadcast_sub(F.expand_dims(position, axis=1), F.expand_dims(inputs, axis=0))
