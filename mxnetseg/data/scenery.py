@@ -229,7 +229,7 @@ def draw_pole(canvas: Canvas, x: float, z: float) -> None:
     """Lamp post, traffic light or sign post."""
     rng, size = canvas.rng, canvas.focal / z
     color = _between(rng, (110, 110, 110), (60, 60, 60), (160, 160, 155), (85, 95, 85))
-    tall, half = rng.uniform(2.8, 6.5), max(rng.uniform(0.06, 0.1), 1.3 / size)
+    tall, half = rng.uniform(2.8, 6.5), max(rng.uniform(0.06, 0.1), 1.8 / size)
     canvas.quad([(x - half, 0, z), (x + half, 0, z), (x + half, tall, z), (x - half, tall, z)], color, POLE)
     kind = rng.random()
     if kind < 0.4:
@@ -347,7 +347,7 @@ def _things(rng: np.random.Generator, half: float, walk: float) -> list[tuple]:
     things = []
     for side in (-1, 1):
         kerb = side * (half + 0.5)
-        for z in np.arange(rng.uniform(4, 9), 45, rng.uniform(8, 14)):
+        for z in np.arange(rng.uniform(4, 9), 28, rng.uniform(7, 12)):
             things.append((draw_pole, kerb, z))
         for z in np.arange(rng.uniform(5, 14), 50, rng.uniform(9, 20)):
             if rng.random() < 0.5:
@@ -355,11 +355,11 @@ def _things(rng: np.random.Generator, half: float, walk: float) -> list[tuple]:
         for z in np.arange(rng.uniform(4, 12), 40, rng.uniform(6, 9)):
             if rng.random() < 0.4:
                 things.append((draw_car, side * (half - 1.1), z))
-        for _ in range(rng.integers(1, 4)):
-            things.append((draw_person, side * (half + rng.uniform(0.4, walk - 0.3)), rng.uniform(4, 16)))
+        for _ in range(rng.integers(2, 5)):
+            things.append((draw_person, side * (half + rng.uniform(0.4, walk - 0.3)), rng.uniform(3.5, 11)))
     for lane in (-0.4, 0.4):
         if rng.random() < 0.7:
             things.append((draw_car, lane * half, rng.uniform(6, 30)))
     if rng.random() < 0.4:
-        things.append((draw_person, rng.uniform(-half, half), rng.uniform(5, 14)))
+        things.append((draw_person, rng.uniform(-half, half), rng.uniform(5, 11)))
     return things
