@@ -49,9 +49,9 @@ def resident() -> float:
     return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize() / 2**20
 
 
-def peak(who: int = resource.RUSAGE_SELF) -> float:
+def peak() -> float:
     """Largest resident memory so far, in MiB."""
-    return resource.getrusage(who).ru_maxrss / 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def measure(args: argparse.Namespace) -> dict:
@@ -88,7 +88,6 @@ def measure(args: argparse.Namespace) -> dict:
         "after_each": [round(v) for v in levels[::every]],
         "growth_after_first_tenth": round(max(levels[every:], default=levels[0]) - levels[min(every, len(levels) - 1)]),
         "peak": round(peak()),
-        "peak_of_a_worker": round(peak(resource.RUSAGE_CHILDREN)),
         "median_seconds_per_image": round(float(np.median(np.diff(times))), 3),
     }
 
