@@ -48,7 +48,8 @@ def test_gradients_are_equal_in_all_modes(name):
 @pytest.mark.parametrize("name", EACH)
 def test_gradient_is_numerical(name):
     """Along the gradient itself, in the static graph; group normalisation keeps the function smooth and bounded."""
-    net, x = small_model(name, dropout=False, norm="gn"), image(64, 64)
+    net = small_model(name, dropout=False, norm="gn")
+    x = image(2 * net.output_stride, net.output_stride)
     net.hybridize(**STATIC)
     gradient = gradients(net, x)
     parameters = net._collect_params_with_prefix()
@@ -78,7 +79,7 @@ def test_inference_has_no_auxiliary_operators(name):
 @pytest.mark.parametrize("name", EACH)
 def test_frozen_batch_norm(name):
     """In a static training graph, statistics stay, and are used; released, they move again."""
-    net, x = small_model(name, dropout=False), image(64, 64, batch=2)
+    net, x = small_model(name, dropout=False), image(32, 32, batch=2)
     net.hybridize(**STATIC)
     gradients(net, x)
     statistics = {n: p for n, p in net._collect_params_with_prefix().items() if "running" in n}
@@ -108,12 +109,11 @@ def test_exported_graph_needs_no_model_code(name, tmp_path):
 @pytest.mark.parametrize("name", EACH)
 @pytest.mark.parametrize("norm", ["gn", "syncbn"])
 def test_norms(name, norm):
+    """Group normalisation trains in test_gradient_is_numerical."""
     net = small_model(name, norm=norm)
-    assert np.isfinite(net.predict(image(32, 48)).asnumpy()).all()
+    assert np.isfinite(net.predict(image(32, 32)).asnumpy()).all()
     assert net.parameter_count() == bare_model(name).parameter_count()
-    if norm == "gn":
-        assert not any("running" in n for n in net._collect_params_with_prefix())
-        assert all(np.isfinite(g).all() for g in gradients(net, image(32, 48)).values())
+    assert any("running" in n for n in net._collect_params_with_prefix()) == (norm == "syncbn")
 
 
 @pytest.mark.parametrize("name", MODELS.names())
