@@ -49,7 +49,7 @@ def test_gradients_are_equal_in_all_modes(name):
 def test_gradient_is_numerical(name):
     """Along the gradient itself, in the static graph; group normalisation keeps the function smooth and bounded."""
     net = small_model(name, dropout=False, norm="gn")
-    x = image(2 * net.output_stride, net.output_stride)
+    x = image(2 * net.output_stride, 2 * net.output_stride)
     net.hybridize(**STATIC)
     gradient = gradients(net, x)
     parameters = net._collect_params_with_prefix()
@@ -71,7 +71,7 @@ def test_inference_has_no_auxiliary_operators(name):
     names = set(net.symbol().list_inputs())
     every = set(net.collect_params())
     auxiliary = set(net.aux_head.collect_params()) if net.aux else set()
-    assert names == (every - auxiliary) | {"data"}
+    assert names == (every - auxiliary) | {"data"} == set(net.inference.collect_params()) | {"data"}
     assert net.symbol().list_outputs() == net.inference(mx.sym.var("data")).list_outputs()
     assert len(net.symbol().list_outputs()) == 1
 
