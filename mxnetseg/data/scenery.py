@@ -229,7 +229,7 @@ def draw_pole(canvas: Canvas, x: float, z: float) -> None:
     """Lamp post, traffic light or sign post."""
     rng, size = canvas.rng, canvas.focal / z
     color = _between(rng, (110, 110, 110), (60, 60, 60), (160, 160, 155), (85, 95, 85))
-    tall, half = rng.uniform(2.8, 6.5), max(rng.uniform(0.06, 0.1), 1.8 / size)
+    tall, half = rng.uniform(2.8, 6.5), max(rng.uniform(0.08, 0.13), 2.6 / size)
     canvas.quad([(x - half, 0, z), (x + half, 0, z), (x + half, tall, z), (x - half, tall, z)], color, POLE)
     kind = rng.random()
     if kind < 0.4:
