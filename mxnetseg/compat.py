@@ -8,13 +8,28 @@ from __future__ import annotations
 import ctypes
 import importlib.util
 import os
+import shutil
+import subprocess
 import sys
 import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-__all__ = ["CUDA_LIBRARIES", "load_cuda_libraries", "prepare", "restore_numpy_names", "set_threads", "usable_cpus"]
+__all__ = [
+    "CUDA_LIBRARIES",
+    "LIGHT",
+    "load_cuda_libraries",
+    "nvidia_gpus",
+    "prepare",
+    "restore_numpy_names",
+    "set_threads",
+    "usable_cpus",
+]
+
+# Environment variable that marks processes which never import mxnet (loader workers): they need no CUDA library.
+LIGHT = "MXNETSEG_LIGHT"
 
 # Soname of each library that mxnet-cu112 links, and the package of pip's nvidia-*-cu11 family that ships it,
 # in the order in which they must be loaded.
@@ -82,11 +97,26 @@ def load_cuda_libraries() -> list[str]:
     return loaded
 
 
+def nvidia_gpus(timeout: float = 20.0) -> list[dict[str, Any]]:
+    """Name, compute capability and driver of each GPU that ``nvidia-smi`` reports; empty without it."""
+    tool = shutil.which("nvidia-smi")
+    if tool is None:
+        return []
+    query = [tool, "--query-gpu=name,compute_cap,driver_version", "--format=csv,noheader"]
+    try:
+        done = subprocess.run(query, capture_output=True, text=True, timeout=timeout, check=True)
+    except (subprocess.SubprocessError, OSError):
+        return []
+    rows = [[cell.strip() for cell in line.split(",")] for line in done.stdout.splitlines() if line.count(",") == 2]
+    return [{"name": name, "capability": capability, "driver": driver} for name, capability, driver in rows]
+
+
 def prepare() -> None:
     """Do all of the above; harmless when repeated, too late for the threads once mxnet is loaded."""
     if "mxnet" not in sys.modules:
         set_threads()
-        load_cuda_libraries()
+        if LIGHT not in os.environ:
+            load_cuda_libraries()
     restore_numpy_names()
     # Raised by mxnet's own modules on every import or call; nothing a user could act on.
     warnings.filterwarnings("ignore", message="In the future `np", category=FutureWarning)

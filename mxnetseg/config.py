@@ -54,7 +54,9 @@ class AugmentConfig(Section):
     flip: Fraction = Field(0.5, description="probability of mirroring left-right")
     blur: Fraction = Field(0.5, description="probability of a Gaussian blur of radius U[0,1)")
     cat_max_ratio: Fraction = Field(1.0, description="redraw crops in which one class exceeds this share (1 = off)")
-    class_uniform: Fraction = Field(0.0, description="share of samples cropped around a pixel of a class drawn uniformly")
+    class_uniform: Fraction = Field(
+        0.0, description="share of samples cropped around a pixel of a class drawn uniformly"
+    )
     jitter: tuple[float, float, float, float] = Field(
         (0.0, 0.0, 0.0, 0.0), description="colour jitter: brightness, contrast, saturation, hue"
     )
@@ -111,7 +113,9 @@ class OptimizerConfig(Section):
     momentum: Fraction = 0.9
     wd: Annotated[float, Field(ge=0)] = Field(1e-4, description="weight decay")
     betas: tuple[Fraction, Fraction] = Field((0.9, 0.999), description="moment decay of adam and adamw")
-    head_lr_mult: Annotated[float, Field(gt=0)] = Field(1.0, description="learning-rate factor of everything but the backbone")
+    head_lr_mult: Annotated[float, Field(gt=0)] = Field(
+        1.0, description="learning-rate factor of everything but the backbone"
+    )
     wd_norm_bias: bool = Field(True, description="false: no weight decay on normalisation layers and biases")
     clip_norm: Annotated[float, Field(gt=0)] | None = Field(None, description="largest global gradient norm")
     accumulate: Positive = Field(1, description="batches whose gradients are summed into one step")
@@ -139,9 +143,13 @@ class TrainConfig(Section):
     ema: Annotated[float, Field(ge=0, lt=1)] = Field(0.0, description="decay of the averaged weights (0 = off)")
     freeze_bn: bool = Field(False, description="keep the statistics of batch normalisation fixed")
     amp: bool = Field(False, description="mixed precision (GPU only)")
-    early_stop: Annotated[int, Field(ge=0)] = Field(0, description="validations without improvement before stopping (0 = off)")
+    early_stop: Annotated[int, Field(ge=0)] = Field(
+        0, description="validations without improvement before stopping (0 = off)"
+    )
     val_interval: Annotated[int, Field(ge=0)] = Field(1, description="epochs between validations (0 = never)")
-    save_interval: Annotated[int, Field(ge=0)] = Field(0, description="updates between saved states (0 = once per epoch)")
+    save_interval: Annotated[int, Field(ge=0)] = Field(
+        0, description="updates between saved states (0 = once per epoch)"
+    )
     log_interval: Positive = Field(10, description="updates between logged values")
     weights_dir: str = Field("weights", description="checkpoints go to <weights_dir>/<model>/")
     runs_dir: str = Field("runs", description="logs and reports go to <runs_dir>/<run>/")

@@ -48,6 +48,11 @@ class Entry:
     summary: str = ""
     meta: dict[str, Any] = field(default_factory=dict)
 
+    @property
+    def short_name(self) -> str:
+        """First alias, else the name, in lower case; used in file names."""
+        return (self.aliases[0] if self.aliases else self.name).lower()
+
     def load(self) -> Callable[..., Any]:
         """Import the module and return the registered class or function."""
         return getattr(importlib.import_module(self.module), self.attribute)

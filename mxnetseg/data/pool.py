@@ -12,6 +12,7 @@ from collections import deque
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
+from ..compat import LIGHT
 from ..errors import DataError, TrainingError
 
 __all__ = ["WorkerPool"]
@@ -68,6 +69,7 @@ class WorkerPool:
                     [sys.executable, "-c", _COMMAND, str(theirs.fileno()), str(handle)],
                     env={
                         **os.environ,
+                        LIGHT: "1",
                         "OMP_NUM_THREADS": "1",
                         "PYTHONPATH": os.pathsep.join(p or os.getcwd() for p in sys.path),
                     },

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import mxnet as mx
 
+from ..compat import nvidia_gpus
 from ..errors import ConfigError, DeviceError
-from ..tools.probe import nvidia_gpus
 
 __all__ = ["check_capability", "check_norm", "gpu_count", "resolve_contexts"]
 

@@ -32,7 +32,7 @@ def find_checkpoint(name: str | Path, model: str | None = None, weights: str | P
     weights, path = Path(weights), Path(name)
     if path.is_file():
         return path
-    own = [weights / MODELS.entry(model).name.lower()] if model else []
+    own = [weights / MODELS.entry(model).short_name] if model else []
     folders = own + [folder for folder in sorted(weights.glob("*/")) if folder not in own]
     names = [path.name, f"{path.name}.params"] if path.parent == Path() else []
     found = [folder / n for folder in folders for n in names if (folder / n).is_file()]

@@ -77,14 +77,8 @@ class RunPaths:
         return self.folder / "log.jsonl"
 
 
-def short_name(config: Config) -> str:
-    """Name of the model in file names: its first alias, else its official name."""
-    entry = MODELS.entry(config.model.name)
-    return (entry.aliases[0] if entry.aliases else entry.name).lower()
-
-
 def _weights_folder(config: Config) -> Path:
-    return Path(config.train.weights_dir) / short_name(config)
+    return Path(config.train.weights_dir) / MODELS.entry(config.model.name).short_name
 
 
 def new_run(config: Config) -> RunPaths:
@@ -95,8 +89,9 @@ def new_run(config: Config) -> RunPaths:
     CheckpointError
         If a folder cannot be made.
     """
-    backbone = config.model.backbone or MODELS.entry(config.model.name).meta.get("default_backbone")
-    parts = [short_name(config), backbone, config.data.name]
+    entry = MODELS.entry(config.model.name)
+    backbone = config.model.backbone or entry.meta.get("default_backbone")
+    parts = [entry.short_name, backbone, config.data.name]
     prefix = "_".join(str(part).lower() for part in parts if part)
     while True:
         stem = f"{prefix}_{datetime.datetime.now():%Y%m%d_%H%M%S}"

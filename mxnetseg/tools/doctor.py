@@ -15,8 +15,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from ..compat import usable_cpus
-from .probe import PROBES, nvidia_gpus, probe
+from ..compat import nvidia_gpus, usable_cpus
+from .probe import PROBES, probe
 
 __all__ = ["HELP", "Check", "add_arguments", "diagnose", "gather", "run"]
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 import sys
 from typing import Any
 
-__all__ = ["PROBES", "nvidia_gpus", "probe"]
+__all__ = ["PROBES", "probe"]
 
 TIMEOUT = 60.0  # seconds; a healthy import takes two
 
@@ -71,17 +70,3 @@ def probe(name: str, timeout: float = TIMEOUT) -> dict[str, Any]:
     if done.returncode < 0:
         return {"error": f"the import was killed by signal {-done.returncode}"}
     return {"error": (done.stderr.strip().splitlines() or ["no output"])[-1]}
-
-
-def nvidia_gpus(timeout: float = 20.0) -> list[dict[str, Any]]:
-    """Name, compute capability and driver of each GPU that ``nvidia-smi`` reports; empty without it."""
-    tool = shutil.which("nvidia-smi")
-    if tool is None:
-        return []
-    query = [tool, "--query-gpu=name,compute_cap,driver_version", "--format=csv,noheader"]
-    try:
-        done = subprocess.run(query, capture_output=True, text=True, timeout=timeout, check=True)
-    except (subprocess.SubprocessError, OSError):
-        return []
-    rows = [[cell.strip() for cell in line.split(",")] for line in done.stdout.splitlines() if line.count(",") == 2]
-    return [{"name": name, "capability": capability, "driver": driver} for name, capability, driver in rows]

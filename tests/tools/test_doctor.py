@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from mxnetseg import compat
 from mxnetseg.cli import main
 from mxnetseg.tools import doctor, probe
 
@@ -120,6 +121,6 @@ def test_gpus_are_read_from_nvidia_smi(monkeypatch, tmp_path):
     tool.write_text("#!/bin/sh\necho 'NVIDIA H200, 9.0, 570.1'\n")
     tool.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
-    assert probe.nvidia_gpus() == [H200]
+    assert compat.nvidia_gpus() == [H200]
     monkeypatch.setenv("PATH", str(tmp_path / "absent"))
-    assert probe.nvidia_gpus() == []
+    assert compat.nvidia_gpus() == []
