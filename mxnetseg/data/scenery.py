@@ -231,6 +231,8 @@ def draw_pole(canvas: Canvas, x: float, z: float) -> None:
     color = _between(rng, (110, 110, 110), (60, 60, 60), (160, 160, 155), (85, 95, 85))
     tall, half = rng.uniform(2.8, 6.5), max(rng.uniform(0.08, 0.13), 2.6 / size)
     canvas.quad([(x - half, 0, z), (x + half, 0, z), (x + half, tall, z), (x - half, tall, z)], color, POLE)
+    dark = x - canvas.light * half
+    canvas.quad([(dark, 0, z), (x, 0, z), (x, tall, z), (dark, tall, z)], color * 0.6, None)
     kind = rng.random()
     if kind < 0.4:
         arm = -np.sign(x) * rng.uniform(0.8, 1.8)
@@ -347,7 +349,7 @@ def _things(rng: np.random.Generator, half: float, walk: float) -> list[tuple]:
     things = []
     for side in (-1, 1):
         kerb = side * (half + 0.5)
-        for z in np.arange(rng.uniform(4, 9), 28, rng.uniform(7, 12)):
+        for z in np.arange(rng.uniform(4, 9), 24, rng.uniform(6, 10)):
             things.append((draw_pole, kerb, z))
         for z in np.arange(rng.uniform(5, 14), 50, rng.uniform(9, 20)):
             if rng.random() < 0.5:

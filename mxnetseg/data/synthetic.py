@@ -17,7 +17,7 @@ from .scenery import BUILDING, POLE, ROAD, SIDEWALK, SKY, VEGETATION, VOID, draw
 
 __all__ = ["generate_synthetic", "render"]
 
-_VERSION = 3
+_VERSION = 4
 _MANIFEST = "synthetic.json"
 # Relative contrast of fine grain and of blotches, per class.
 _GRAIN = {
