@@ -162,7 +162,9 @@ def _manifest(root: Path) -> dict | None:
 
 def _write_splits(work: Path, counts: dict[str, int], size: tuple[int, int], seed: int, progress: bool) -> None:
     jobs = [(split, number) for split, count in counts.items() for number in range(count)]
-    for place, (split, number) in enumerate(tqdm(jobs, "generating Synthetic", unit="img", disable=None if progress else True)):
+    for place, (split, number) in enumerate(
+        tqdm(jobs, "generating Synthetic", unit="img", disable=not progress or None)
+    ):
         image, label = render(seed, place, size)
         town = f"{split}town"
         for kind, array, form in (("leftImg8bit", image[..., ::-1], ""), ("gtFine", label, "_labelTrainIds")):
