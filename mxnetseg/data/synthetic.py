@@ -13,11 +13,11 @@ import numpy as np
 from tqdm import tqdm
 
 from ..errors import DataError
-from .scenery import BUILDING, POLE, ROAD, SIDEWALK, SKY, VEGETATION, VOID, draw_scene
+from .scenery import BUILDING, ROAD, SIDEWALK, SKY, VEGETATION, VOID, draw_scene
 
 __all__ = ["generate_synthetic", "render"]
 
-_VERSION = 4
+_VERSION = 5
 _MANIFEST = "synthetic.json"
 # Relative contrast of fine grain and of blotches, per class.
 _GRAIN = {
@@ -83,11 +83,9 @@ def _light(image: np.ndarray, horizon: float, rng: np.random.Generator) -> np.nd
 
 
 def _void_borders(label: np.ndarray) -> np.ndarray:
-    """Mark pixels between two classes as void, except at poles, which would vanish."""
+    """Mark the pixels between two classes as void."""
     kernel = np.ones((2, 2), np.uint8)
-    edge = cv2.dilate(label, kernel) != cv2.erode(label, kernel)
-    near_pole = cv2.dilate((label == POLE).astype(np.uint8), np.ones((3, 3), np.uint8)).astype(bool)
-    return np.where(edge & ~near_pole, VOID, label).astype(np.uint8)
+    return np.where(cv2.dilate(label, kernel) != cv2.erode(label, kernel), VOID, label).astype(np.uint8)
 
 
 def _draw_hood(image: np.ndarray, label: np.ndarray, rng: np.random.Generator) -> None:
