@@ -41,7 +41,7 @@ def run(capsys, *words, checkpoint=NAME):
 
 def test_readme_command(capsys, place):
     """The original README's command, with sizes for the tiny images."""
-    write_checkpoint(place / "weights" / "fcnresnet" / README_NAME, model="fcn")
+    write_checkpoint(place / "weights" / "fcn" / README_NAME, model="fcn")
     flags = "--model fcn --backbone resnet18 --data cityscapes --crop 48 --base 48 --mode val --ms --limit 1"
     code, out, err = run(capsys, *flags.split(), checkpoint=README_NAME)
     assert code == 0, err

@@ -4,12 +4,15 @@ import pytest
 
 from mxnetseg.engine.lookup import find_checkpoint, refuse_contradictions
 from mxnetseg.errors import CheckpointError, ConfigError
+from mxnetseg.registry import MODELS
+
+FCN, PSP = (MODELS.entry(name).short_name for name in ("fcn", "psp"))
 
 
 @pytest.fixture
 def weights(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    for name in ("fcnresnet/fcn_a_best.params", "pspnet/psp_b_best.params", "pspnet/fcn_a_best.params"):
+    for name in (f"{FCN}/fcn_a_best.params", f"{PSP}/psp_b_best.params", f"{PSP}/fcn_a_best.params"):
         path = tmp_path / "weights" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"")
@@ -17,7 +20,7 @@ def weights(tmp_path, monkeypatch):
 
 
 def test_paths_and_bare_names(weights):
-    assert find_checkpoint(weights / "pspnet" / "psp_b_best.params").exists()
+    assert find_checkpoint(weights / PSP / "psp_b_best.params").exists()
     for name in ("psp_b_best.params", "psp_b_best"):
         assert find_checkpoint(name).name == "psp_b_best.params"
 
@@ -25,7 +28,7 @@ def test_paths_and_bare_names(weights):
 def test_a_name_in_two_folders_is_not_guessed(weights):
     with pytest.raises(CheckpointError, match="several"):
         find_checkpoint("fcn_a_best.params")
-    assert find_checkpoint("fcn_a_best.params", "psp").parent.name == "pspnet"
+    assert find_checkpoint("fcn_a_best.params", "psp").parent.name == PSP
 
 
 def test_a_misspelt_name_gets_a_suggestion(weights):
