@@ -42,13 +42,13 @@ def run(capsys, *words, checkpoint=NAME):
 def test_readme_command(capsys, place):
     """The original README's command, with sizes for the tiny images."""
     write_checkpoint(place / "weights" / "fcn" / README_NAME, model="fcn")
-    flags = "--model fcn --backbone resnet18 --data cityscapes --crop 48 --base 48 --mode val --ms --limit 1"
+    flags = "--model fcn --backbone resnet18 --data cityscapes --crop 48 --base 24 --mode val --ms --limit 1"
     code, out, err = run(capsys, *flags.split(), checkpoint=README_NAME)
     assert code == 0, err
     assert re.search(r"^road +\d", out, re.M) and "mIoU" in out
     folder = place / "predictions" / "cityscapes" / README_NAME.removesuffix(".params")
     record = json.loads((folder / "val.json").read_text())
-    expected = "gluon, long side 48, window 48x48, overlap 0.333, scales 0.75 1 1.25 1.5 1.75 2 2.25, mirrored too"
+    expected = "gluon, long side 24, window 48x48, overlap 0.333, scales 0.75 1 1.25 1.5 1.75 2 2.25, mirrored too"
     assert record["protocol"] == expected and expected in out
     assert record["images"] == 1 and record["data"] == "Cityscapes" and record["split"] == "val"
     assert record["eval"]["flip"] is True
