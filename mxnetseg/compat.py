@@ -15,8 +15,6 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 __all__ = [
     "CUDA_LIBRARIES",
     "LIGHT",
@@ -70,6 +68,8 @@ def set_threads() -> int:
 
 def restore_numpy_names() -> None:
     """Give back the type names that NumPy 1.24 removed and that mxnet and gluoncv still use."""
+    import numpy as np
+
     removed = {"bool": bool, "int": int, "float": float, "complex": complex, "object": object, "str": str}
     for name, builtin in removed.items():
         if name not in np.__dict__:
@@ -117,6 +117,8 @@ def prepare() -> None:
         set_threads()
         if LIGHT not in os.environ:
             load_cuda_libraries()
-    restore_numpy_names()
+    # Without NumPy nothing but `mxnetseg doctor` works, which says so.
+    if importlib.util.find_spec("numpy"):
+        restore_numpy_names()
     # Raised by mxnet's own modules on every import or call; nothing a user could act on.
     warnings.filterwarnings("ignore", message="In the future `np", category=FutureWarning)
