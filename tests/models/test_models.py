@@ -61,7 +61,7 @@ def test_gradient_is_numerical(name):
             parameters[n].set_data(nd.array(start[n] + step * g))
         return sum(float((y.asnumpy().astype(np.float64) ** 2).mean()) for y in net(x))
 
-    step = 1e-3 * loss(0) / slope
+    step = 1e-2 * loss(0) / slope  # a smaller one is lost in the rounding of the weights
     assert (loss(step) - loss(-step)) / (2 * step) == pytest.approx(slope, rel=2e-2)
 
 
