@@ -2,6 +2,7 @@ import io
 import json
 import struct
 import sys
+import time
 import types
 from pathlib import Path
 
@@ -173,6 +174,16 @@ def wandb_records(data):
             record = b""
 
 
+def finished_records(path, protocol):
+    """All records of a run; wandb's own process writes the last ones a moment after the run has ended."""
+    for _ in range(300):
+        records = [protocol.Record.FromString(data) for data in wandb_records(path.read_bytes())]
+        if records and records[-1].WhichOneof("record_type") in ("exit", "footer"):
+            return records
+        time.sleep(0.1)
+    raise AssertionError("wandb has not written the end of the run")
+
+
 def test_real_wandb_offline(tmp_path, no_login, capfd):
     """What the package itself writes without network or login, read back from its file."""
     protocol = pytest.importorskip("wandb.proto.wandb_internal_pb2")
@@ -181,8 +192,7 @@ def test_real_wandb_offline(tmp_path, no_login, capfd):
     result = run.fit()
     assert f"wandb sync {result.run_dir}" in capfd.readouterr().err
     rows = []
-    for data in wandb_records(next(Path(result.run_dir).rglob("*.wandb")).read_bytes()):
-        record = protocol.Record.FromString(data)
+    for record in finished_records(next(Path(result.run_dir).rglob("*.wandb")), protocol):
         if record.WhichOneof("record_type") == "history":
             items = record.history.item
             rows.append({item.key or "/".join(item.nested_key): json.loads(item.value_json) for item in items})
