@@ -42,9 +42,8 @@ class Tiny(SegmentationModel):
 
 
 def register() -> None:
-    """Let the registry know the network of these tests."""
-    entry = Entry("Tiny", (), "tiny", "Tiny")
-    MODELS._entries["Tiny"] = MODELS._by_key["tiny"] = entry
+    """Let the registry find the network of these tests, without listing it."""
+    MODELS._by_key["tiny"] = Entry("Tiny", (), "tiny", "Tiny")
 
 
 def write_city(root: Path, counts: dict[str, int], size: tuple[int, int] = SIZE, seed: int = 0) -> Path:

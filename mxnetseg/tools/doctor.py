@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib.metadata
 import json
 import os
 import platform
@@ -77,7 +78,7 @@ def check_python(version: tuple[int, ...], machine: str) -> Iterator[Check]:
 
 def check_numpy(version: str) -> Iterator[Check]:
     """NumPy 1.26.4; the names that MXNet needs are gone for good in 2."""
-    status = "ok" if version == "1.26.4" else "FAIL" if int(version.split(".")[0]) >= 2 else "warn"
+    status = "ok" if version == "1.26.4" else "warn" if version.startswith("1.") else "FAIL"
     yield Check("NumPy", status, version, "" if status == "ok" else "pip install numpy==1.26.4")
 
 
@@ -183,17 +184,23 @@ def check_folder(folder: Path) -> Iterator[Check]:
         yield Check("Folder", "ok", f"{folder} is writeable")
 
 
+def _installed(package: str) -> str:
+    """Version of an installed package, which need not be importable; "absent" without it."""
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "absent"
+
+
 def gather() -> dict[str, Any]:
     """Collect every fact that :func:`diagnose` judges; the imports run side by side."""
     with ThreadPoolExecutor() as pool:
         probes = dict(zip(PROBES, pool.map(probe, PROBES), strict=True))
-    import numpy
-
     home = Path(os.environ.get("MXNET_HOME", "~/.mxnet")).expanduser()
     return {
         "python": (*sys.version_info[:3],),
         "machine": f"{platform.system()} {platform.machine()}",
-        "numpy": numpy.__version__,
+        "numpy": _installed("numpy"),
         **probes,
         "nvidia": nvidia_gpus(),
         "threads": os.environ.get("OMP_NUM_THREADS", ""),

@@ -44,6 +44,7 @@ def test_healthy_installation_has_no_problem():
 FAULTS = [
     ({"python": (3, 12, 1)}, "Python", "FAIL", "make setup PYTHON="),
     ({"numpy": "2.3.1"}, "NumPy", "FAIL", "pip install numpy==1.26.4"),
+    ({"numpy": "absent"}, "NumPy", "FAIL", "pip install numpy==1.26.4"),
     ({"numpy": "1.25.0"}, "NumPy", "warn", "pip install numpy==1.26.4"),
     (
         {"mxnet": {"error": "ModuleNotFoundError: No module named 'mxnet'"}},
