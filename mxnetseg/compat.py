@@ -63,6 +63,8 @@ def set_threads() -> int:
     machines without them. ``OMP_NUM_THREADS`` set by the user always wins.
     """
     value = os.environ.setdefault("OMP_NUM_THREADS", str(usable_cpus()))
+    # Waiting threads that spin take the cores away from the loader and from the engine's other threads.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     return int(value) if value.isdigit() else usable_cpus()
 
 
