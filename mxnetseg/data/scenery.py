@@ -358,10 +358,10 @@ def _things(rng: np.random.Generator, half: float, walk: float) -> list[tuple]:
             if rng.random() < 0.4:
                 things.append((draw_car, side * (half - 1.1), z))
         for _ in range(rng.integers(2, 5)):
-            things.append((draw_person, side * (half + rng.uniform(0.4, walk - 0.3)), rng.uniform(3.5, 11)))
+            things.append((draw_person, side * (half + rng.uniform(0.4, walk - 0.3)), rng.uniform(3.5, 9)))
     for lane in (-0.4, 0.4):
         if rng.random() < 0.7:
             things.append((draw_car, lane * half, rng.uniform(6, 30)))
     if rng.random() < 0.4:
-        things.append((draw_person, rng.uniform(-half, half), rng.uniform(5, 11)))
+        things.append((draw_person, rng.uniform(-half, half), rng.uniform(5, 9)))
     return things

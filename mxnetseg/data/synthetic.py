@@ -17,7 +17,7 @@ from .scenery import BUILDING, ROAD, SIDEWALK, SKY, VEGETATION, VOID, draw_scene
 
 __all__ = ["generate_synthetic", "render"]
 
-_VERSION = 5
+_VERSION = 6
 _MANIFEST = "synthetic.json"
 # Relative contrast of fine grain and of blotches, per class.
 _GRAIN = {
@@ -70,10 +70,10 @@ def _texture(image: np.ndarray, label: np.ndarray, rng: np.random.Generator) -> 
 def _light(image: np.ndarray, horizon: float, rng: np.random.Generator) -> np.ndarray:
     """Haze, exposure, colour temperature, gamma, blur and noise of the camera."""
     height, width = image.shape[:2]
-    haze = np.exp(-np.abs(np.arange(height, dtype=np.float32) - horizon) / (0.08 * height)) * rng.uniform(0, 0.45)
+    haze = np.exp(-np.abs(np.arange(height, dtype=np.float32) - horizon) / (0.08 * height)) * rng.uniform(0, 0.2)
     image += (np.float32(rng.uniform(150, 215)) - image) * haze[:, None, None].astype(np.float32)
     warm = rng.uniform(-0.16, 0.16)
-    gain = rng.uniform(0.6, 1.3) * np.array([1 + warm, 1 + rng.uniform(-0.04, 0.04), 1 - warm])
+    gain = rng.uniform(0.8, 1.25) * np.array([1 + warm, 1 + rng.uniform(-0.04, 0.04), 1 - warm])
     slope = 1 + np.linspace(-0.5, 0.5, width) * rng.uniform(-0.3, 0.3)
     image *= (slope[None, :, None] * gain / 255).astype(np.float32)
     image = 255 * cv2.pow(np.clip(image, 0, 1, out=image), rng.uniform(0.8, 1.25))
