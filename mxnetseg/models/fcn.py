@@ -12,6 +12,23 @@ from .layers import FCNHead, NormLayer
 __all__ = ["FCNMobileNet", "FCNResNet"]
 
 
+class _FCN(SegmentationModel):
+    """Both variants: a head on c4, an auxiliary one on c3."""
+
+    def __init__(self, num_classes: int, backbone: str, aux: bool, norm: str | NormLayer, output_stride: int):
+        super().__init__(num_classes, backbone, norm, output_stride, aux)
+        _, _, c3, c4 = self.backbone.channels
+        with self.name_scope():
+            self.head = FCNHead(num_classes, c4, self.norm)
+            if aux:
+                self.aux_head = FCNHead(num_classes, c3, self.norm)
+
+    def maps(self, F: Any, x: Any) -> Iterator[Any]:
+        _, _, c3, c4 = self.backbone(x)
+        yield self.head(c4)
+        yield self.aux_head(c3)
+
+
 @MODELS.register(
     "FCNResNet",
     aliases=("fcn",),
@@ -19,7 +36,7 @@ __all__ = ["FCNMobileNet", "FCNResNet"]
     default_backbone="resnet50",
     paper="Long et al., CVPR 2015",
 )
-class FCNResNet(SegmentationModel):
+class FCNResNet(_FCN):
     """FCN on a dilated ResNet or ResNeSt.
 
     Parameters
@@ -44,17 +61,7 @@ class FCNResNet(SegmentationModel):
         dilate: bool = True,
         norm: str | NormLayer = "bn",
     ):
-        super().__init__(num_classes, backbone, norm, output_stride=8 if dilate else 32, aux=aux)
-        _, _, c3, c4 = self.backbone.channels
-        with self.name_scope():
-            self.head = FCNHead(num_classes, c4, self.norm)
-            if aux:
-                self.aux_head = FCNHead(num_classes, c3, self.norm)
-
-    def maps(self, F: Any, x: Any) -> Iterator[Any]:
-        _, _, c3, c4 = self.backbone(x)
-        yield self.head(c4)
-        yield self.aux_head(c3)
+        super().__init__(num_classes, backbone, aux, norm, output_stride=8 if dilate else 32)
 
 
 @MODELS.register(
@@ -63,7 +70,7 @@ class FCNResNet(SegmentationModel):
     default_backbone="mobilenet_v2_1_0",
     paper="Long et al., CVPR 2015; Sandler et al., CVPR 2018",
 )
-class FCNMobileNet(SegmentationModel):
+class FCNMobileNet(_FCN):
     """FCN on MobileNetV2, output stride 32.
 
     Parameters
@@ -85,14 +92,4 @@ class FCNMobileNet(SegmentationModel):
         aux: bool = True,
         norm: str | NormLayer = "bn",
     ):
-        super().__init__(num_classes, backbone, norm, aux=aux)
-        _, _, c3, c4 = self.backbone.channels
-        with self.name_scope():
-            self.head = FCNHead(num_classes, c4, self.norm)
-            if aux:
-                self.aux_head = FCNHead(num_classes, c3, self.norm)
-
-    def maps(self, F: Any, x: Any) -> Iterator[Any]:
-        _, _, c3, c4 = self.backbone(x)
-        yield self.head(c4)
-        yield self.aux_head(c3)
+        super().__init__(num_classes, backbone, aux, norm, output_stride=32)
