@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["MEAN", "STD", "Geometry", "TrainTransform", "ValTransform", "apply_geometry", "denormalize", "normalize"]
 
+# ImageNet statistics of RGB in 0..1, by which every input is normalised.
 MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
 MEAN_COLOR = tuple(round(255 * m) for m in MEAN)

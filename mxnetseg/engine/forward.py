@@ -8,10 +8,9 @@ from typing import Any
 import mxnet as mx
 import numpy as np
 
-__all__ = ["MEAN", "STD", "Forward", "Span", "Steps", "host_view"]
+from ..data.transforms import MEAN, STD
 
-MEAN = (0.485, 0.456, 0.406)
-STD = (0.229, 0.224, 0.225)
+__all__ = ["MEAN", "STD", "Forward", "Span", "Steps", "host_view"]
 
 Steps = Generator[None, None, Any]
 Span = tuple[slice, slice]

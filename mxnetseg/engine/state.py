@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .. import __version__
+from ..data.transforms import MEAN, STD
 from ..errors import CheckpointError
 from .checkpoint import load_checkpoint, save_checkpoint
 from .run import check_resumable, environment
@@ -17,9 +18,6 @@ if TYPE_CHECKING:
     from .trainer import Trainer
 
 __all__ = ["Position", "load_state", "save_state", "save_weights"]
-
-# ImageNet statistics of RGB in 0..1, by which inputs are normalised.
-_MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 @dataclass
@@ -65,8 +63,8 @@ def save_weights(trainer: Trainer, path: Path, metrics: dict[str, float]) -> Non
         "num_classes": dataset.num_classes,
         "classes": list(dataset.classes),
         "palette": [[int(v) for v in color] for color in dataset.palette],
-        "mean": list(_MEAN),
-        "std": list(_STD),
+        "mean": list(MEAN),
+        "std": list(STD),
         "data": dataset.name,
         "config": config.model_dump(mode="json"),
         "metrics": {k: float(v) for k, v in metrics.items()},
