@@ -17,6 +17,7 @@ from mxnet import nd
 
 from ..config import Config
 from ..errors import CheckpointError, ConfigError, TrainingError, UserError
+from ..models.weights import load_arrays
 from .atomic import remove_stray_files
 from .checkpoint import load_checkpoint
 from .context import check_norm
@@ -28,7 +29,7 @@ from .schedule import Schedule
 from .signals import StopRequest
 from .state import Position, load_state, save_state, save_weights
 from .step import Batch, ForwardBackward, random_seed, scalars
-from .weights import load_matching, parameters, values
+from .weights import parameters, values
 
 __all__ = ["TrainResult", "Trainer", "train"]
 
@@ -209,12 +210,12 @@ class Trainer:
 
     def _fine_tune(self, source: str) -> str:
         """Take over what fits from another checkpoint; say what does not."""
-        match = load_matching(self.net, load_checkpoint(source).params, self.contexts)
-        if not match.loaded:
+        report = load_arrays(self.net, load_checkpoint(source).params)
+        if not report.loaded:
             raise CheckpointError(
                 f"no tensor of {source} fits {self.config.model.name}", "a checkpoint of the same or a similar network"
             )
-        return f"{source}: {match}"
+        return f"{source}: {report}"
 
     def _prepare(self) -> None:
         from ..losses import build_loss

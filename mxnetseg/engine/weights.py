@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 
 import mxnet as mx
 from mxnet import gluon, nd
 
 from ..errors import CheckpointError
 
-__all__ = ["Match", "load_matching", "load_strictly", "parameters", "values"]
+__all__ = ["load_strictly", "parameters", "values"]
 
 
 def parameters(net: gluon.Block) -> dict[str, gluon.Parameter]:
@@ -50,44 +49,6 @@ def load_strictly(
             "to start from parts of a checkpoint, use model.init=FILE",
         )
     _assign(params, arrays, ctx)
-
-
-@dataclass
-class Match:
-    """What :func:`load_matching` did, by tensor name.
-
-    Attributes
-    ----------
-    loaded, missing, unused, mismatched : list of str
-        Taken over; in the network only; in the file only; in both with different shapes.
-    """
-
-    loaded: list[str] = field(default_factory=list)
-    missing: list[str] = field(default_factory=list)
-    unused: list[str] = field(default_factory=list)
-    mismatched: list[str] = field(default_factory=list)
-
-    def __str__(self) -> str:
-        parts = [f"{len(self.loaded)} tensors loaded"]
-        for kind in ("missing", "unused", "mismatched"):
-            names = getattr(self, kind)
-            parts += [f"{kind}: {_first(names)}"] if names else []
-        return "; ".join(parts)
-
-
-def load_matching(net: gluon.Block, arrays: dict[str, nd.NDArray], ctx: mx.Context | list[mx.Context]) -> Match:
-    """Take over the tensors whose name and shape agree; the others keep their (initialised) values.
-
-    Returns
-    -------
-    Match
-        Every tensor of both sides, accounted for.
-    """
-    params = parameters(net)
-    both = params.keys() & arrays.keys()
-    fitting = {name for name in both if _fits(params[name], arrays[name])}
-    _assign({name: params[name] for name in fitting}, arrays, ctx)
-    return Match(sorted(fitting), sorted(params.keys() - both), sorted(arrays.keys() - both), sorted(both - fitting))
 
 
 def _fits(param: gluon.Parameter, array: nd.NDArray) -> bool:

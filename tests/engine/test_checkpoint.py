@@ -11,8 +11,9 @@ from mxnet import gluon, nd
 
 from mxnetseg.engine import atomic
 from mxnetseg.engine.checkpoint import load_checkpoint, read_meta, save_checkpoint
-from mxnetseg.engine.weights import load_matching, load_strictly, values
+from mxnetseg.engine.weights import load_strictly, values
 from mxnetseg.errors import CheckpointError
+from mxnetseg.models.weights import load_arrays
 
 META = {"format": 1, "classes": ["road", "Straße"], "metrics": {"mIoU": 0.5}}
 
@@ -157,7 +158,8 @@ def test_matching_loading_accounts_for_everything(saved):
     arrays = dict(values(net), other=nd.ones(1))
     arrays["0.bias"] = nd.ones((7,))
     target = dense()
-    match = load_matching(target, arrays, mx.cpu())
-    assert (match.unused, match.mismatched, match.missing) == (["other"], ["0.bias"], [])
+    report = load_arrays(target, arrays)
+    assert (report.unused, report.missing) == (["other"], [])
+    assert report.mismatched == [("0.bias", (7,), (3,))]
     np.testing.assert_array_equal(values(target)["0.weight"].asnumpy(), arrays["0.weight"].asnumpy())
     assert values(target)["0.bias"].shape == (3,)
