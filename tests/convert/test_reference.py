@@ -10,6 +10,7 @@ from mxnetseg.errors import ConfigError, NameNotFoundError
 QUICK = [
     "BiSeNetR__resnet18__nc19_128x128_g170",
     "BiSeNetX__xception39__nc19_128x128_g140",
+    "DANet__resnet18__nc19_128x128_b2_g170",
     "DeepLabv3__resnet18__nc19_128x128_g170",
     "FCNMobileNet__mobilenet_v2_0_5__nc19_128x128_noaux_g220",
     "FCNMobileNet__mobilenet_v2_1_0__nc19_128x128_aux",
@@ -22,6 +23,7 @@ SLOW = [
     "DeepLabv3PlusR__resnet50__nc19_96x96_g170",
     "DeepLabv3PlusX__xception65__nc19_96x96_g170",
     "DeepLabv3__resnet50__nc19_96x128_os32_g170",
+    "DenseASPP__resnet50__nc19_96x96_g170",
     "FCNMobileNet__mobilenet_v2_0_5__nc19_128x128_noaux_g300",
     "FCNResNet__resnest101__nc19_96x96_aux_g170",
     "FCNResNet__resnest26__nc19_96x96_aux_g170",
@@ -30,6 +32,7 @@ SLOW = [
     "FCNResNet__resnet34__nc19_96x96_aux_g170",
     "FCNResNet__resnet50__nc19_96x96_os32_noaux_g170",
     "PSPNet__resnet50__nc19_96x96_aux_g170",
+    "SeENet__resnet50__nc19_96x96_aux_g170",
 ]
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+
 import mxnet as mx
 import numpy as np
 import pytest
@@ -20,7 +22,7 @@ OPTIONS = {
     "DeepLabv3PlusX": {"output_stride": 32},
 }
 # Deep enough to be tested at leisure only (the references of conversion cover its values).
-HEAVY = ("DeepLabv3PlusX",)
+HEAVY = ("DANet", "DeepLabv3PlusX", "DenseASPP")
 EACH = [pytest.param(name, marks=pytest.mark.slow) if name in HEAVY else name for name in MODELS.names()]
 
 
@@ -42,7 +44,12 @@ def small_model(model: str, dropout: bool = True, **settings):
 
 def bare_model(model: str):
     """The same network without parameter values."""
-    return MODELS.get(model)(CLASSES, backbone=small_backbone(model), **OPTIONS.get(model, {}))
+    return MODELS.get(model)(CLASSES, backbone=small_backbone(model), **with_aux(model), **OPTIONS.get(model, {}))
+
+
+def with_aux(model: str) -> dict:
+    """Constructor arguments that ask for the auxiliary heads, where the model can have them."""
+    return {"aux": True} if "aux" in inspect.signature(MODELS.get(model)).parameters else {}
 
 
 def without_dropout(block: gluon.Block) -> None:

@@ -9,6 +9,8 @@ from mxnet import gluon, nd
 from mxnetseg.models import layers
 from mxnetseg.models.backbones import build_backbone
 from mxnetseg.models.bisenet import ARModule, FFModule, SpatialPath
+from mxnetseg.models.danet import ChannelAttention, SelfAttentionModule
+from mxnetseg.models.denseaspp import DenseASPPModule
 from mxnetseg.models.weights import load_arrays
 
 
@@ -39,9 +41,14 @@ BLOCKS = {
     "ASPPModule__none__c64_pool": layers.ASPPModule,
     "ASPPModule__none__c64_nopool": layers.ASPPModule,
     "LateralFusion__none__c32": layers.LateralFusion,
+    "SeEModule__none__c32": layers.SeEModule,
+    "SeEModule__none__c32_full": layers.SeEModule,
     "ARModule__none__c64": ARModule,
     "FFModule__none__c64": FFModule,
     "SpatialPath__none__c128": SpatialPath,
+    "ChannelAttention__none__c64": lambda in_channels: ChannelAttention(),
+    "DenseASPPModule__none__c256": DenseASPPModule,
+    "SelfAttentionModule__none__c64": SelfAttentionModule,
     "Xception39__none__cls1000": Xception39,
 }
 

@@ -4,6 +4,7 @@ import math
 
 import pytest
 
+from models.networks import with_aux
 from mxnetseg.registry import MODELS
 
 # (model, backbone): learnable scalars with and without auxiliary heads.
@@ -25,6 +26,7 @@ FIGURES = {
     ("FCNMobileNet", "mobilenet_v2_1_0"): (2_639_366, 2_554_387),
     ("PSPNet", "resnet50"): (39_637_478, 37_272_787),
     ("PSPNet", "resnet101"): (58_629_606, 56_264_915),
+    ("SeENet", "resnet50"): (31_579_750, 29_215_059),
     ("SwiftResNet", "resnet18"): (14_780_006, 14_184_787),
     ("SwiftResNet", "resnet34"): (24_888_166, 24_292_947),
     ("SwiftResNet", "resnet50"): (34_070_502, 31_705_811),
@@ -43,6 +45,14 @@ FIGURES = {
     ("DeepLabv3PlusR", "resnet50"): (40_573_747, 40_573_747),
     ("DeepLabv3PlusR", "resnet101"): (59_565_875, 59_565_875),
     ("DeepLabv3PlusR", "resnet152"): (75_209_523, 75_209_523),
+    ("DANet", "resnet18"): (12_680_091, 12_675_189),
+    ("DANet", "resnet34"): (22_788_251, 22_783_349),
+    ("DANet", "resnet50"): (47_586_427, 47_566_933),
+    ("DANet", "resnet101"): (66_578_555, 66_559_061),
+    ("DANet", "resnet152"): (82_222_203, 82_202_709),
+    ("DenseASPP", "resnet50"): (52_620_774, 50_256_083),
+    ("DenseASPP", "resnet101"): (71_612_902, 69_248_211),
+    ("DenseASPP", "resnet152"): (87_256_550, 84_891_859),
 }
 
 # (model, backbone, height, width): multiply-accumulates of one image with auxiliary heads.
@@ -53,6 +63,9 @@ MACS = {
     ("DeepLabv3", "resnet18", 128, 128): 4_336_123_904,
     ("DeepLabv3PlusR", "resnet50", 96, 96): 6_724_222_976,
     ("BiSeNetX", "xception39", 128, 128): 350_453_760,
+    ("DANet", "resnet18", 128, 128): 3_392_700_416,
+    ("DenseASPP", "resnet50", 96, 96): 7_925_538_816,
+    ("SeENet", "resnet50", 96, 96): 5_052_616_704,
     ("SwiftResNet", "resnet18", 128, 128): 2_068_758_528,
 }
 
@@ -63,7 +76,7 @@ def learnable(block):
 
 @pytest.mark.parametrize(("model", "backbone"), FIGURES)
 def test_learnable_parameters(model, backbone):
-    net = MODELS.get(model)(19, backbone=backbone)
+    net = MODELS.get(model)(19, backbone=backbone, **with_aux(model))
     total = net.parameter_count()
     auxiliary = learnable(net.aux_head) if net.aux else 0
     assert (total, total - auxiliary) == FIGURES[model, backbone]
@@ -71,7 +84,7 @@ def test_learnable_parameters(model, backbone):
 
 @pytest.mark.parametrize(("model", "backbone", "height", "width"), MACS)
 def test_multiply_accumulates(model, backbone, height, width):
-    net = MODELS.get(model)(19, backbone=backbone)
+    net = MODELS.get(model)(19, backbone=backbone, **with_aux(model))
     assert net.macs(height, width, aux=True) == MACS[model, backbone, height, width]
     assert (net.macs(height, width) < MACS[model, backbone, height, width]) == net.aux
 

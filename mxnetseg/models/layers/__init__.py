@@ -7,6 +7,7 @@ from .fusion import LateralFusion
 from .heads import AuxHead, FCNHead
 from .norm import GroupNorm, NormLayer, make_norm
 from .resize import resize_like
+from .semantic_enhancement import SeEModule
 
 __all__ = [
     "GCN",
@@ -23,6 +24,7 @@ __all__ = [
     "NormLayer",
     "PPModule",
     "PReLU",
+    "SeEModule",
     "make_norm",
     "resize_like",
 ]
