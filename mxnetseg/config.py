@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from .catalog import find_config
 from .errors import ConfigError, suggest
 from .registry import DATASETS, LOSSES, MODELS
 
@@ -21,6 +22,8 @@ __all__ = ["Config", "apply_overrides", "load_config", "read_yaml"]
 Positive = Annotated[int, Field(gt=0)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Size = Positive | tuple[Positive, Positive]
+# What a file says about itself; files that build on it do not inherit that.
+_OWN_FACTS = ("description", "aliases", "published")
 
 
 class Section(BaseModel):
@@ -186,6 +189,7 @@ class Config(Section):
     """Everything that determines a run."""
 
     description: str = ""
+    aliases: list[str] = Field(default_factory=list, description="further names that --config understands")
     published: dict[str, Any] = Field(default_factory=dict, description="figures of the publication, for the record")
     model: ModelConfig = Field(default_factory=ModelConfig)
     data: DataConfig = Field(default_factory=DataConfig)
@@ -295,6 +299,8 @@ def _merge(base: dict[str, Any], top: dict[str, Any]) -> dict[str, Any]:
 def read_yaml(path: str | Path, _seen: tuple[Path, ...] = ()) -> dict[str, Any]:
     """Read a YAML file and, recursively, the files that its ``_base_`` names (relative to it).
 
+    Description, aliases and published figures are a file's own: they are not inherited.
+
     Raises
     ------
     ConfigError
@@ -315,7 +321,8 @@ def read_yaml(path: str | Path, _seen: tuple[Path, ...] = ()) -> dict[str, Any]:
     bases = values.pop("_base_", [])
     result: dict[str, Any] = {}
     for base in [bases] if isinstance(bases, str) else bases:
-        result = _merge(result, read_yaml(path.parent / base, (*_seen, path)))
+        inherited = read_yaml(path.parent / base, (*_seen, path))
+        result = _merge(result, {k: v for k, v in inherited.items() if k not in _OWN_FACTS})
     return _merge(result, values)
 
 
@@ -340,7 +347,7 @@ def load_config(source: str | Path | dict[str, Any] | None = None, overrides: It
     Parameters
     ----------
     source : path or dict, optional
-        YAML file, or nested values; defaults only when empty.
+        YAML file, name of a shipped configuration, or nested values; defaults only when empty.
     overrides : iterable of str
         ``key=value`` pairs, see :func:`apply_overrides`.
 
@@ -353,7 +360,7 @@ def load_config(source: str | Path | dict[str, Any] | None = None, overrides: It
     ConfigError
         With every wrong key or value, and suggestions for misspelt ones.
     """
-    values = source if isinstance(source, dict) else read_yaml(source) if source else {}
+    values = source if isinstance(source, dict) else read_yaml(find_config(source)) if source else {}
     try:
         return Config.model_validate(apply_overrides(values, overrides))
     except ValidationError as error:

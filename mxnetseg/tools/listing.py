@@ -8,13 +8,13 @@ import json
 from pathlib import Path
 from typing import Any
 
+from ..catalog import CONFIGS
 from ..errors import ConfigError, suggest
 from ..registry import BACKBONES, DATASETS, LOSSES, MODELS, Registry
 
 __all__ = ["CONFIGS", "HELP", "add_arguments", "config_rows", "format_table", "registry_rows", "run"]
 
 HELP = "List models, backbones, data sets, losses or shipped configurations."
-CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 _REGISTRIES = {"models": MODELS, "backbones": BACKBONES, "datasets": DATASETS, "losses": LOSSES}
 KINDS = (*_REGISTRIES, "configs")
 

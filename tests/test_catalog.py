@@ -1,0 +1,122 @@
+"""The shipped configurations: one for every row of MXNetSeg's tables, each of which builds what it describes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mxnetseg.catalog import CONFIGS, find_config, shipped
+from mxnetseg.cli import main
+from mxnetseg.config import Config, load_config
+from mxnetseg.data import TrainTransform
+from mxnetseg.engine.schedule import Schedule
+from mxnetseg.errors import ConfigError
+from mxnetseg.registry import DATASETS
+
+# The rows of MXNetSeg's tables: file, names of the run, and what was published (single scale, then multi-scale).
+ROWS = [
+    ("cityscapes/bisenetr_resnet18", ["silver-brook-24"], {"mIoU": 71.6, "mIoU_ms": 74.7}),
+    ("cityscapes/bisenetr_resnet18_trainval", ["effortless-dust-25"], {"mIoU_ms": 74.8}),
+    ("cityscapes/fcnresnet_resnet18_os32", [], {"mIoU": 64.9, "mIoU_ms": 68.1}),
+    ("cityscapes/fcnresnet_resnet18", ["pretty-surf-1"], {"mIoU": 68.3, "mIoU_ms": 69.9}),
+    ("cityscapes/fcnresnet_resnet101", [], {"mIoU": 74.5}),
+    ("cityscapes/pspnet_resnet101", [], {"mIoU": 78.2, "mIoU_ms": 79.5}),
+    ("cityscapes/deeplabv3_resnet101", [], {"mIoU": 79.3, "mIoU_ms": 80.0}),
+    ("cityscapes/denseaspp_resnet101", ["neapolitan-pastry-1"], {"mIoU": 78.7, "mIoU_ms": 79.8}),
+    ("cityscapes/danet_resnet101", [], {"mIoU": 79.7, "mIoU_ms": 80.9}),
+    ("ade20k/pspnet_resnet101", [], {"PA": 80.1, "mIoU": 42.9, "PA_ms": 80.9, "mIoU_ms": 43.7}),
+    ("pascal_voc/fcnresnet_resnet101", ["glad-voice-1"], {"PA": 94.4, "mIoU": 74.6, "PA_ms": 94.5, "mIoU_ms": 75.0}),
+    ("pascal_voc/attentiontoscale_resnet101", ["peachy-snow-4"], {"PA": 94.8, "mIoU": 77.1}),
+    ("pascal_voc/pspnet_resnet101", ["smart-valley-12"], {"PA": 95.1, "mIoU": 78.1, "PA_ms": 95.3, "mIoU_ms": 78.5}),
+    (
+        "pascal_voc/deeplabv3_resnet101",
+        ["fearless-firefly-5"],
+        {"PA": 95.5, "mIoU": 80.1, "PA_ms": 95.6, "mIoU_ms": 80.4},
+    ),
+    (
+        "pascal_voc/deeplabv3plusr_resnet101",
+        ["robust-pine-18", "silver-brook-24"],
+        {"PA": 95.5, "mIoU": 79.9, "PA_ms": 95.6, "mIoU_ms": 80.1},
+    ),
+    ("nyuv2/fcnresnet_resnet101", ["hopeful-snowflake-1"], {"PA": 69.2, "mIoU": 39.7, "PA_ms": 70.2, "mIoU_ms": 41.0}),
+    ("nyuv2/pspnet_resnet101", ["grateful-vortex-8"], {"PA": 71.3, "mIoU": 43.0, "PA_ms": 71.9, "mIoU_ms": 43.6}),
+    ("nyuv2/deeplabv3plusr_resnet101", ["comfy-dew-31"], {"PA": 73.5, "mIoU": 46.0, "PA_ms": 74.3, "mIoU_ms": 47.2}),
+]
+SHARED_NAMES = {"silver-brook-24"}
+# Networks on ResNet-101 take seconds to build.
+EACH = [pytest.param(f, marks=pytest.mark.slow) if "resnet101" in f else f for f in shipped()]
+
+
+@pytest.mark.parametrize(("name", "aliases", "published"), ROWS, ids=[row[0] for row in ROWS])
+def test_published_row(name, aliases, published):
+    config = load_config(name)
+    assert config.aliases == aliases == shipped()[f"{name}.yaml"]
+    assert {k: v for k, v in config.published.items() if k.startswith(("PA", "mIoU"))} == published
+    assert config.published["split"] == ("test" if name.endswith("trainval") else "val")
+    for alias in set(aliases) - SHARED_NAMES:
+        assert load_config(alias) == config
+
+
+@pytest.mark.parametrize("file", EACH)
+def test_configuration_builds(file):
+    import mxnet as mx
+
+    from mxnetseg.losses import build_loss
+    from mxnetseg.models import build_model
+
+    config = load_config(CONFIGS / file, ["model.pretrained=false"])
+    classes = DATASETS.entry(config.data.name).meta["classes"] or len(config.data.options["classes"])
+    network = build_model(config.model, classes)
+    side = 64 + -64 % network.divisor
+    _, shapes, _ = network.symbol(aux=True).infer_shape(data=(1, 3, side, side))
+    assert set(shapes) == {(1, classes, side, side)}
+    assert config.model.norm != "syncbn" or "SyncBatchNorm" in str(network)
+    loss = build_loss(config.loss, classes)
+    loss.initialize()
+    scores = [mx.nd.zeros((1, classes, 2, 2)) for _ in shapes]
+    value = loss(scores, mx.nd.zeros((1, 2, 2)), 4.0).asscalar()
+    assert np.isfinite(value) and value > 0
+
+
+@pytest.mark.parametrize("file", shipped())
+def test_transform_and_schedule_build(file):
+    config = load_config(CONFIGS / file)
+    image, label = np.zeros((30, 40, 3), np.uint8), np.zeros((30, 40), np.int8)
+    image, label = TrainTransform(config.data)(image, label, np.random.default_rng(0))
+    assert image.shape == (*config.crop(), 3) and label.shape == config.crop()
+    rates = [Schedule(config.schedule, config.optimizer.lr, 100, 10)(step) for step in range(101)]
+    assert max(rates) == pytest.approx(config.optimizer.lr, rel=0.2)
+    assert rates[100] == config.schedule.target_lr
+
+
+@pytest.mark.parametrize("file", shipped())
+def test_split_is_known(file):
+    config = load_config(CONFIGS / file)
+    splits = DATASETS.entry(config.data.name).meta["splits"]
+    assert not splits or {config.data.train_split, config.data.val_split} <= set(splits)
+
+
+def test_name_of_two_rows_is_refused_with_both(capsys):
+    assert main(["train", "--config", "silver-brook-24"]) == 2
+    message = capsys.readouterr().err
+    assert "cityscapes/bisenetr_resnet18 or pascal_voc/deeplabv3plusr_resnet101" in message
+
+
+@pytest.mark.parametrize("word", ["cityscapes/danet_resnet101", "danet_resnet101", "Cityscapes/DANet_resnet101.yaml"])
+def test_shipped_file_is_found_by_name(word):
+    assert find_config(word) == CONFIGS / "cityscapes" / "danet_resnet101.yaml"
+
+
+def test_misspelt_name_gets_a_suggestion():
+    with pytest.raises(ConfigError, match="'pretty-surf-1'"):
+        find_config("pretty-surf-2")
+
+
+def test_a_file_comes_first_and_its_facts_are_its_own(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("pretty-surf-1").write_text(f"_base_: {CONFIGS / 'cityscapes' / 'fcnresnet_resnet18.yaml'}\n")
+    config = load_config("pretty-surf-1")
+    assert (config.model.name, config.train.epochs) == ("FCNResNet", 200)
+    assert (config.description, config.aliases, config.published) == ("", [], Config().published)
