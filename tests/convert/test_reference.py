@@ -17,6 +17,7 @@ QUICK = [
     "FCNResNet__resnest14__nc19_96x96_aux_g170",
     "FCNResNet__resnet18__nc19_96x96_aux_g170",
     "FCNResNet__resnet18__nc19_96x96_os32_noaux",
+    "SwiftResNetPr__resnet18__nc19_128x128_aux_g170",
     "SwiftResNet__resnet18__nc19_128x128_aux_g170",
 ]
 SLOW = [

@@ -22,7 +22,13 @@ OPTIONS = {
     "DeepLabv3PlusX": {"output_stride": 32},
 }
 # Deep enough to be tested at leisure only (the references of conversion cover its values).
-HEAVY = ("DANet", "DeepLabv3PlusX", "DenseASPP")
+HEAVY = (
+    "DANet",
+    "DeepLabv3PlusX",
+    "DenseASPP",
+    "SeENet",
+    "SwiftResNetPr",
+)
 EACH = [pytest.param(name, marks=pytest.mark.slow) if name in HEAVY else name for name in MODELS.names()]
 
 

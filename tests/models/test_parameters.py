@@ -30,6 +30,8 @@ FIGURES = {
     ("SwiftResNet", "resnet18"): (14_780_006, 14_184_787),
     ("SwiftResNet", "resnet34"): (24_888_166, 24_292_947),
     ("SwiftResNet", "resnet50"): (34_070_502, 31_705_811),
+    ("SwiftResNetPr", "resnet18"): (12_235_494, 12_164_563),
+    ("SwiftResNetPr", "resnet34"): (22_343_654, 22_272_723),
     ("BiSeNetX", "xception39"): (2_735_401, 1_839_875),
     ("BiSeNetR", "resnet18"): (14_974_137, 13_193_875),
     ("BiSeNetR", "resnet34"): (25_082_297, 23_302_035),
@@ -67,6 +69,7 @@ MACS = {
     ("DenseASPP", "resnet50", 96, 96): 7_925_538_816,
     ("SeENet", "resnet50", 96, 96): 5_052_616_704,
     ("SwiftResNet", "resnet18", 128, 128): 2_068_758_528,
+    ("SwiftResNetPr", "resnet18", 128, 128): 1_118_420_992,
 }
 
 
