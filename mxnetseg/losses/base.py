@@ -3,14 +3,44 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 from mxnet import gluon, nd
 
 from ..errors import ConfigError
+from .distance import distance_maps
 
-__all__ = ["SegmentationLoss", "cross_entropy_map", "pixels_last"]
+__all__ = ["SegmentationLoss", "Target", "average_images", "class_sum", "cross_entropy_map", "pixels_last"]
+
+
+@dataclass(frozen=True)
+class Target:
+    """What the scores of a batch are compared with: arrays or symbols.
+
+    Attributes
+    ----------
+    label : (N, H, W)
+        float32 classes, or the ignore label.
+    mask : (N, H, W)
+        1 where a pixel is labelled, else 0.
+    weight : (N, H, W)
+        Mask times the class weight of the pixel's label.
+    normalizer : (1,)
+        Number of labelled pixels over all devices.
+    class_weights : (K,), optional
+        Factor per class, where the loss has any.
+    distance : (N, K, H, W), optional
+        Signed distances (see :func:`.distance.distance_maps`), where the loss asks for them.
+    """
+
+    label: Any
+    mask: Any
+    weight: Any
+    normalizer: Any
+    class_weights: Any = None
+    distance: Any = None
 
 
 def pixels_last(F: Any, logits: Any) -> Any:
@@ -37,6 +67,21 @@ def cross_entropy_map(F: Any, logits: Any, label: Any) -> Any:
     return F.reshape_like(-F.pick(log_softmax, F.reshape(label, (0, -1)), axis=-1), label)
 
 
+def average_images(F: Any, losses: Any, target: Target) -> Any:
+    """Average (1,) of one loss per image (N,), each weighted by its share of the labelled pixels of all devices.
+
+    This average does not depend on the split of the images over devices, and images without labels count nowhere.
+    """
+    labelled = F.sum(F.reshape(target.mask, (0, -1)), axis=1)
+    return F.broadcast_div(F.reshape(F.sum(losses * labelled), (1,)), target.normalizer)
+
+
+def class_sum(F: Any, values: Any, target: Target) -> Any:
+    """Sum of (..., K) over the classes, each times its weight where there are any."""
+    weights = target.class_weights
+    return F.sum(values if weights is None else F.broadcast_mul(values, weights), axis=-1)
+
+
 class SegmentationLoss(gluon.HybridBlock):
     """Base of all losses: sum of the main term and of the weighted auxiliary terms.
 
@@ -57,11 +102,18 @@ class SegmentationLoss(gluon.HybridBlock):
         ``valid``: one number, the sum over labelled pixels divided by `normalizer`. ``pixels``: one number
         per sample, the mean over all its pixels, ignored ones included (MXNetSeg's convention).
 
+    Attributes
+    ----------
+    needs_distance : bool
+        Whether the distance maps of the labels are computed.
+
     Raises
     ------
     ConfigError
         If the number of class weights is not K.
     """
+
+    needs_distance = False
 
     def __init__(
         self,
@@ -111,32 +163,32 @@ class SegmentationLoss(gluon.HybridBlock):
             normalizer = nd.maximum((label != self.ignore).sum(), 1)
         elif not isinstance(normalizer, nd.NDArray):
             normalizer = nd.array([max(float(normalizer), 1.0)], ctx=label.context)
+        if self.needs_distance:
+            maps = distance_maps(label.asnumpy(), self.num_classes, self.ignore)
+            outputs = (nd.array(maps, ctx=label.context), *outputs)
         return super().__call__(label, normalizer, *outputs)
 
-    def hybrid_forward(self, F: Any, label: Any, normalizer: Any, *outputs: Any, **constants: Any) -> Any:
-        """Sum the terms of all outputs."""
+    def hybrid_forward(self, F: Any, label: Any, normalizer: Any, *outputs: Any, class_weights: Any = None) -> Any:
+        """Sum the terms of all outputs; the distance maps come before them where they are needed."""
+        distance, *outputs = outputs if self.needs_distance else (None, *outputs)
         mask = label != self.ignore
-        weight = mask
-        if self.weighted:
-            weight = mask * F.take(constants["class_weights"], label, mode="clip")
-        total = self.term(F, outputs[0], label, mask, weight, normalizer)
+        weight = mask * F.take(class_weights, label, mode="clip") if self.weighted else mask
+        target = Target(label, mask, weight, normalizer, class_weights, distance)
+        total = self.term(F, outputs[0], target)
         for factor, output in zip(self._weights(len(outputs) - 1), outputs[1:], strict=True):
-            total = total + factor * self.term(F, output, label, mask, weight, normalizer)
+            total = total + factor * self.term(F, output, target)
         return total
 
-    def term(self, F: Any, logits: Any, label: Any, mask: Any, weight: Any, normalizer: Any) -> Any:
+    def term(self, F: Any, logits: Any, target: Target) -> Any:
         """Contribution of one output; averages :meth:`pixel_map` unless a loss is not a mean over pixels."""
-        return self.average(F, self.pixel_map(F, logits, label) * weight, normalizer)
+        values = self.pixel_map(F, logits, target.label) * target.weight
+        if self.reduction == "pixels":
+            return F.mean(values, axis=0, exclude=True)
+        return F.broadcast_div(F.reshape(F.sum(values), (1,)), target.normalizer)
 
     def pixel_map(self, F: Any, logits: Any, label: Any) -> Any:
         """Loss of every pixel, (N, H, W), before masking."""
         raise NotImplementedError
-
-    def average(self, F: Any, values: Any, normalizer: Any) -> Any:
-        """Reduce a masked map (N, H, W) as `reduction` says."""
-        if self.reduction == "pixels":
-            return F.mean(values, axis=0, exclude=True)
-        return F.broadcast_div(F.reshape(F.sum(values), (1,)), normalizer)
 
     def _weights(self, count: int) -> list[float]:
         if isinstance(self.aux_weight, int | float):

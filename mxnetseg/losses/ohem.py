@@ -7,9 +7,9 @@ from typing import Any
 
 from ..errors import ConfigError
 from ..registry import LOSSES
-from .base import SegmentationLoss, cross_entropy_map
+from .base import SegmentationLoss, Target, cross_entropy_map
 
-__all__ = ["OHEM"]
+__all__ = ["OHEM", "Bootstrapped"]
 
 
 @LOSSES.register("OHEM", aliases=("OhemCrossEntropy",))
@@ -49,16 +49,15 @@ class OHEM(SegmentationLoss):
         if min_kept < 0:
             raise ConfigError(f"loss.options.min_kept = {min_kept}", "a number of pixels, or a share below 1")
         if self.reduction != "valid":
-            raise ConfigError(f"OHEM with reduction {self.reduction!r}", "'valid'")
+            raise ConfigError(f"{self.registered_name} with reduction {self.reduction!r}", "'valid'")
         self.limit, self.min_kept = -math.log(thresh), min_kept
 
-    def term(self, F: Any, logits: Any, label: Any, mask: Any, weight: Any, normalizer: Any) -> Any:
+    def term(self, F: Any, logits: Any, target: Target) -> Any:
         """Mean over the kept pixels, scaled by this device's share of the labelled pixels."""
-        values = cross_entropy_map(F, logits, label)
-        keep = F.BlockGrad(self._hard(F, values, mask))
-        labelled = F.sum(mask)
-        share = F.broadcast_div(F.reshape(labelled, (1,)), normalizer)
-        mean = F.sum(values * weight * keep) / F.maximum(F.sum(keep), 1)
+        values = cross_entropy_map(F, logits, target.label)
+        keep = F.BlockGrad(self._hard(F, values, target.mask))
+        share = F.broadcast_div(F.reshape(F.sum(target.mask), (1,)), target.normalizer)
+        mean = F.sum(values * target.weight * keep) / F.maximum(F.sum(keep), 1)
         return F.broadcast_mul(F.reshape(mean, (1,)), share)
 
     def _hard(self, F: Any, values: Any, mask: Any) -> Any:
@@ -75,3 +74,34 @@ class OHEM(SegmentationLoss):
             enough = F.reshape(index >= 0, (1, 1, 1))
             hard = F.broadcast_maximum(hard, F.broadcast_mul(F.broadcast_greater_equal(values, smallest), enough))
         return hard * mask
+
+
+@LOSSES.register("Bootstrapped", aliases=("BootstrappedCE", "BootstrappedCrossEntropy"))
+class Bootstrapped(OHEM):
+    """Bootstrapped cross-entropy: OHEM whose threshold is a loss instead of a probability.
+
+    Hard are the pixels of a loss above `loss_thresh`; if they are fewer than `min_kept`, the `min_kept` pixels of
+    largest loss. Wu et al., "Bridging Category-level and Instance-level Semantic Image Segmentation", 2016, sec. 3.
+
+    Parameters
+    ----------
+    num_classes : int
+        Number of classes.
+    loss_thresh : float
+        Cross-entropy in nats, 0 or more.
+    min_kept : int or float
+        As for :class:`OHEM`.
+    **common
+        See :class:`~mxnetseg.losses.base.SegmentationLoss`.
+
+    Raises
+    ------
+    ConfigError
+        If a value is out of range, or ``reduction="pixels"`` is asked for.
+    """
+
+    def __init__(self, num_classes: int, loss_thresh: float = 0.3, min_kept: float = 100_000, **common: Any):
+        if loss_thresh < 0:
+            raise ConfigError(f"loss.options.loss_thresh = {loss_thresh}", "a cross-entropy of 0 or more")
+        super().__init__(num_classes, min_kept=min_kept, **common)
+        self.limit = loss_thresh

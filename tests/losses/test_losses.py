@@ -10,11 +10,19 @@ from mxnetseg.losses import build_loss
 from mxnetseg.registry import LOSSES
 
 K = 4
-OPTIONS = {"OHEM": {"thresh": 0.5, "min_kept": 20}}
+OPTIONS = {
+    "OHEM": {"thresh": 0.5, "min_kept": 20},
+    "Bootstrapped": {"loss_thresh": 0.7, "min_kept": 20},
+    "Mixed": {"losses": [{"name": "ce"}, {"name": "lovasz", "factor": 0.5}, {"name": "boundary", "factor": 0.1}]},
+}
+# They choose pixels on each device alone, and a step may move a pixel across their threshold.
+HARD = ("OHEM", "Bootstrapped")
+WEIGHTS = [1.0, 2.0, 0.0, 0.5]
+STATIC = {"static_alloc": True, "static_shape": True}
 
 
-def build(name, **arguments):
-    loss = build_loss(LossConfig(name=name, **{"options": OPTIONS.get(name, {}), **arguments}), K)
+def build(name, ignore=-1, **arguments):
+    loss = build_loss(LossConfig(name=name, **{"options": OPTIONS.get(name, {}), **arguments}), K, ignore)
     loss.initialize()
     return loss
 
@@ -34,9 +42,10 @@ def backward(loss, maps, label, normalizer=None):
     return value.asnumpy(), [x.grad.asnumpy() for x in maps]
 
 
+@pytest.mark.parametrize("class_weights", [None, WEIGHTS], ids=["plain", "weighted"])
 @pytest.mark.parametrize("name", LOSSES.names())
-def test_numerical_gradient(name):
-    loss, (maps, label) = build(name), batch()
+def test_numerical_gradient(name, class_weights):
+    loss, (maps, label) = build(name, class_weights=class_weights), batch()
     _, (gradient,) = backward(loss, maps, label)
     x = maps[0].asnumpy()
     rng = np.random.default_rng(1)
@@ -45,18 +54,31 @@ def test_numerical_gradient(name):
         step = 1e-2
         ends = [float(loss([nd.array(x + s * direction)], label).asscalar()) for s in (step, -step)]
         measured = (ends[0] - ends[1]) / (2 * step)
-        # A step may move a pixel across OHEM's threshold.
-        tolerance = 0.1 if name == "OHEM" else 5e-3
+        tolerance = 0.1 if name in HARD else 5e-3
         assert measured == pytest.approx(float((gradient * direction).sum()), rel=tolerance, abs=2e-3)
+
+
+@pytest.mark.parametrize("class_weights", [None, WEIGHTS], ids=["plain", "weighted"])
+@pytest.mark.parametrize("name", LOSSES.names())
+def test_static_graph_equals_eager(name, class_weights):
+    """One graph for all sizes, numbers of images and outputs."""
+    eager, static = (build(name, class_weights=class_weights) for _ in range(2))
+    static.hybridize(**STATIC)
+    for n in (2, 3, 1):
+        maps, label = batch(n=n, seed=n, outputs=2)
+        wanted, got = backward(eager, maps, label), backward(static, maps, label)
+        np.testing.assert_allclose(got[0], wanted[0], rtol=1e-5)
+        for a, b in zip(got[1], wanted[1], strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-7)
 
 
 @pytest.mark.parametrize("hybridize", [False, True], ids=["eager", "hybrid"])
 @pytest.mark.parametrize("name", LOSSES.names())
 def test_batch_without_labels_gives_zero(name, hybridize):
-    loss, (maps, label) = build(name), batch(outputs=2)
+    loss, (maps, label) = build(name, class_weights=WEIGHTS), batch(outputs=2)
     if hybridize:
-        loss.hybridize(static_alloc=True, static_shape=True)
-    value, gradients = backward(loss, maps, nd.full(label.shape, -1), 1)
+        loss.hybridize(**STATIC)
+    value, gradients = backward(loss, maps, nd.full(label.shape, -1))
     assert value == 0
     assert all((g == 0).all() for g in gradients)
 
@@ -71,6 +93,14 @@ def test_ignored_pixels_get_no_gradient(name):
 
 
 @pytest.mark.parametrize("name", LOSSES.names())
+def test_any_ignore_label(name):
+    maps, label = batch()
+    wanted, (gradient,) = backward(build(name), maps, label)
+    got, (same,) = backward(build(name, ignore=255), maps, nd.where(label == -1, nd.full(label.shape, 255), label))
+    assert got == wanted and (gradient == same).all()
+
+
+@pytest.mark.parametrize("name", LOSSES.names())
 def test_auxiliary_gradient_is_proportional_to_its_weight(name):
     maps, label = batch(outputs=3)
     results = [backward(build(name, aux_weight=w), maps, label) for w in ([0.2, 0.3], [0.4, 0.3])]
@@ -81,10 +111,10 @@ def test_auxiliary_gradient_is_proportional_to_its_weight(name):
     assert np.abs(once[1]).sum() > 0
 
 
-@pytest.mark.parametrize("name", [n for n in LOSSES.names() if n != "OHEM"])
+@pytest.mark.parametrize("name", [n for n in LOSSES.names() if n not in HARD])
 def test_shares_of_a_batch_add_up(name):
     """Two devices with one sample each give the loss and the gradients of one device with both."""
-    loss, (maps, label) = build(name, aux_weight=0.5), batch(outputs=2)
+    loss, (maps, label) = build(name, aux_weight=0.5, class_weights=WEIGHTS), batch(outputs=2)
     count = int((label.asnumpy() >= 0).sum())
     whole, gradients = backward(loss, maps, label)
     total = 0.0
@@ -139,12 +169,23 @@ def test_ohem_keeps_the_hard_pixels(thresh, min_kept):
     assert float(value[0]) == pytest.approx(reference_ohem(ce, y >= 0, thresh, count), rel=1e-4, abs=1e-7)
 
 
-def test_class_weights_scale_their_pixels():
+@pytest.mark.parametrize("name", ["CrossEntropy", "LabelSmoothing", "Focal", *HARD])
+def test_class_weights_scale_their_pixels(name):
     maps, label = batch()
-    _, (plain,) = backward(build("CrossEntropy"), maps, label)
-    _, (weighted,) = backward(build("CrossEntropy", class_weights=[1.0, 2.0, 0.0, 1.0]), maps, label)
-    factor = np.array([1.0, 2.0, 0.0, 1.0])[np.maximum(label.asnumpy().astype(int), 0)][:, None]
+    _, (plain,) = backward(build(name), maps, label)
+    _, (weighted,) = backward(build(name, class_weights=WEIGHTS), maps, label)
+    factor = np.array(WEIGHTS)[np.maximum(label.asnumpy().astype(int), 0)][:, None]
     np.testing.assert_allclose(weighted, plain * factor, rtol=1e-5, atol=1e-9)
+
+
+@pytest.mark.parametrize("name", LOSSES.names())
+def test_class_weights_of_one_change_nothing(name):
+    maps, label = batch()
+    wanted, (gradient,) = backward(build(name), maps, label)
+    got, (same,) = backward(build(name, class_weights=[1.0] * K), maps, label)
+    np.testing.assert_allclose(got, wanted, rtol=1e-6)
+    np.testing.assert_allclose(same, gradient, rtol=1e-5, atol=1e-9)
+    assert backward(build(name, class_weights=WEIGHTS), maps, label)[0] != wanted
 
 
 @pytest.mark.parametrize(
@@ -154,7 +195,16 @@ def test_class_weights_scale_their_pixels():
         ("ce", {"options": {"gama": 1}}, "gama"),
         ("focal", {"options": {"gamma": -1}}, "gamma"),
         ("ohem", {"options": {"thresh": 0}}, "thresh"),
-        ("dice", {"class_weights": [1.0] * K}, "Dice"),
+        ("smoothce", {"options": {"smoothing": 1}}, "smoothing"),
+        ("bootstrappedce", {"options": {"loss_thresh": -1}}, "loss_thresh"),
+        ("bootstrapped", {"options": {"reduction": "pixels"}}, "Bootstrapped with reduction"),
+        ("dice", {"options": {"smooth": 0}}, "smooth"),
+        ("tversky", {"options": {"beta": 0}}, "beta"),
+        ("mixed", {"options": {"losses": []}}, "empty"),
+        ("mixed", {"options": {"losses": ["ce"]}}, "a mapping with the name"),
+        ("mixed", {"options": {"losses": [{"factor": 2}]}}, "a mapping with the name"),
+        ("mixed", {"options": {"losses": [{"name": "ce", "options": {"class_weights": [1.0] * K}}]}}, "class_weights"),
+        ("mixed", {"options": {"losses": [{"name": "dise"}]}}, "did you mean 'Dice"),
     ],
 )
 def test_wrong_settings_are_named(name, arguments, word):
