@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 import math
+from collections import deque
+from typing import Any
 
 from mxnet import sym
 
 __all__ = ["count_macs"]
 
+Shape = tuple[int, ...]
 
-def count_macs(symbol: sym.Symbol, **input_shapes: tuple[int, ...]) -> int:
+
+def count_macs(symbol: sym.Symbol, **input_shapes: Shape) -> int:
     """Multiply-accumulates of all convolutions and dense layers, without biases.
 
     Parameters
@@ -25,21 +29,25 @@ def count_macs(symbol: sym.Symbol, **input_shapes: tuple[int, ...]) -> int:
     int
         For the whole batch.
     """
-    internals = symbol.get_internals()
-    _, shapes, _ = internals.infer_shape(**input_shapes)
-    shape_of = dict(zip(internals.list_outputs(), shapes, strict=True))
     nodes = json.loads(symbol.tojson())["nodes"]
-
-    def shape(index: int) -> tuple[int, ...]:
-        name = nodes[index]["name"]
-        return shape_of[name] if nodes[index]["op"] == "null" else shape_of.get(f"{name}_output", ())
+    shapes = _shapes(symbol, nodes, input_shapes)
 
     total = 0
     for position, node in enumerate(nodes):
         if node["op"] in ("Convolution", "FullyConnected"):
-            weight = shape(node["inputs"][1][0])
-            total += math.prod(shape(position)) * math.prod(weight[1:])
+            weight = shapes[node["inputs"][1][0]]
+            total += math.prod(shapes[position]) * math.prod(weight[1:])
         elif node["op"] == "Deconvolution":
-            source, weight = (shape(entry[0]) for entry in node["inputs"][:2])
+            source, weight = (shapes[entry[0]] for entry in node["inputs"][:2])
             total += math.prod(source) * math.prod(weight[1:])
     return total
+
+
+def _shapes(symbol: sym.Symbol, nodes: list[dict[str, Any]], input_shapes: dict[str, Shape]) -> list[Shape]:
+    """Shape of each node's first output; a layer that is used twice makes two nodes of one name."""
+    internals = symbol.get_internals()
+    found: dict[str, deque[Shape]] = {}
+    for name, shape in zip(internals.list_outputs(), internals.infer_shape(**input_shapes)[1], strict=True):
+        found.setdefault(name, deque()).append(shape)
+    keys = [node["name"] + ("" if node["op"] == "null" else "_output") for node in nodes]
+    return [found[key].popleft() if found.get(key) else () for key in keys]

@@ -6,8 +6,10 @@ from .conv import GCN, ConvModule2d, DepthwiseSeparableConv2d, FactorizedConv2d
 from .fusion import LateralFusion
 from .heads import AuxHead, FCNHead
 from .norm import GroupNorm, NormLayer, make_norm
+from .pool import adaptive_avg_pool_like, shrunken_size
 from .resize import resize_like
 from .semantic_enhancement import SeEModule
+from .warp import warp
 
 __all__ = [
     "GCN",
@@ -25,6 +27,9 @@ __all__ = [
     "PPModule",
     "PReLU",
     "SeEModule",
+    "adaptive_avg_pool_like",
     "make_norm",
     "resize_like",
+    "shrunken_size",
+    "warp",
 ]
