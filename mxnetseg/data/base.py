@@ -192,7 +192,9 @@ class SegmentationDataset:
         if expected is not None and len(self.samples) != expected:
             warnings.warn(
                 f"{self.name} {self.split}: {len(self.samples)} images found, the official split has {expected}; "
-                "results are not comparable with published ones",
+                f"results are not comparable with published ones.\n  looked for: {self.layout}\n"
+                f"  below:      {self.root.absolute()}\n"
+                f"  remedy:     {self.source}",
                 stacklevel=3,
             )
 

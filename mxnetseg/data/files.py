@@ -9,7 +9,16 @@ from pathlib import Path
 from ..errors import DataError
 from .images import IMAGE_SUFFIXES
 
-__all__ = ["Sample", "images_below", "list_entries", "list_pairs", "pair_folders", "require", "require_files"]
+__all__ = [
+    "Sample",
+    "images_below",
+    "list_entries",
+    "list_pairs",
+    "pair_folders",
+    "pair_listed",
+    "require",
+    "require_files",
+]
 
 
 @dataclass(frozen=True)
@@ -70,6 +79,37 @@ def list_pairs(path: Path, remedy: str) -> list[tuple[str, str]]:
         if len(pair) != 2:
             raise DataError(f"{path}, line {number}: {' '.join(pair)!r}", "two files: 'image mask'", remedy)
     return pairs
+
+
+def pair_listed(
+    names: Iterable[str], images: Path, masks: Path | None, remedy: str, image_suffixes: tuple[str, ...] = (".jpg",)
+) -> list[Sample]:
+    """Samples of listed names: ``<images>/<name>.jpg`` and ``<masks>/<name>.png``.
+
+    Parameters
+    ----------
+    names : iterable of str
+        With or without the suffix of an image.
+    images : Path
+    masks : Path or None
+        None where there are no masks.
+    remedy : str
+        What to do when files are missing.
+    image_suffixes : tuple of str
+        Suffixes to look for, the first one found wins.
+
+    Raises
+    ------
+    DataError
+        If files are missing; they are named.
+    """
+    samples = []
+    for name in names:
+        stem = name[: -len(Path(name).suffix)] if Path(name).suffix.lower() in IMAGE_SUFFIXES else name
+        candidates = [images / f"{stem}{suffix}" for suffix in image_suffixes]
+        image = next((c for c in candidates[:-1] if c.is_file()), candidates[-1])
+        samples.append(Sample(image, None if masks is None else masks / f"{stem}.png"))
+    return require_files(samples, remedy)
 
 
 def images_below(folder: Path, suffixes: Iterable[str] = IMAGE_SUFFIXES, ending: str = "") -> list[Path]:

@@ -9,10 +9,15 @@ import numpy as np
 
 from ..errors import DataError
 
-__all__ = ["IGNORE", "LabelMap", "identity", "shifted"]
+__all__ = ["IGNORE", "LabelMap", "class_names", "identity", "shifted"]
 
 IGNORE = -1
 _INVALID = -2
+
+
+def class_names(text: str) -> tuple[str, ...]:
+    """Names separated by semicolons; line breaks count as blanks."""
+    return tuple(" ".join(text.split()).split("; "))
 
 
 def identity(classes: int, *void: int) -> dict[int, int]:

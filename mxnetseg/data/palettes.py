@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "MHP",
     "NYUV2",
     "WEIZMANN",
+    "ids_of_colors",
     "voc_palette",
 ]
 
@@ -38,6 +40,27 @@ def voc_palette(count: int) -> np.ndarray:
         for channel in range(3):
             palette[:, channel] |= ((index >> (3 * place + channel) & 1) << (7 - place)).astype(np.uint8)
     return palette
+
+
+def ids_of_colors(image: np.ndarray, colors: np.ndarray, other: int) -> np.ndarray:
+    """Place of each pixel's colour in a list of colours.
+
+    Parameters
+    ----------
+    image : uint8 array (H, W, 3)
+        RGB.
+    colors : uint8 array (K, 3)
+    other : int
+        Result for colours that are not in the list.
+
+    Returns
+    -------
+    uint8 array (H, W)
+    """
+    ids = np.full(image.shape[:2], other, np.uint8)
+    for number, color in enumerate(np.asarray(colors).tolist()):
+        ids[cv2.inRange(image, tuple(color), tuple(color)) > 0] = number
+    return ids
 
 
 def _rgb(text: str) -> np.ndarray:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ...registry import DATASETS
 from ..base import SegmentationDataset
 from ..files import Sample, images_below, pair_folders, require
-from ..labels import shifted
+from ..labels import class_names, shifted
 from ..palettes import ADE20K as PALETTE
 
 _CLASSES = """
@@ -55,7 +55,7 @@ class ADE20K(SegmentationDataset):
     ``test`` reads ``release_test/testing`` (no masks), as the challenge distributes it.
     """
 
-    classes = tuple(" ".join(_CLASSES.split()).split("; "))
+    classes = class_names(_CLASSES)
     palette = PALETTE
     id_map = shifted(150)
     layout = "images/{training,validation}/*.jpg and annotations/{training,validation}/*.png"

@@ -39,8 +39,8 @@ LABEL_IDS = (7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 31, 3
 ID_MAP = {**dict.fromkeys(range(-1, 34), IGNORE), **{raw: label for label, raw in enumerate(LABEL_IDS)}}
 
 
-def find_pairs(root: Path, split: str, kind: str, remedy: str) -> list[Sample]:
-    """Pairs of ``leftImg8bit/<split>/<city>`` and ``gtFine/<split>/<city>``.
+def find_pairs(root: Path, split: str, kind: str, remedy: str, annotation: str = "gtFine") -> list[Sample]:
+    """Pairs of ``leftImg8bit/<split>/<city>`` and ``<annotation>/<split>/<city>``.
 
     Parameters
     ----------
@@ -51,9 +51,11 @@ def find_pairs(root: Path, split: str, kind: str, remedy: str) -> list[Sample]:
         Form of the masks, ``labelIds`` or ``labelTrainIds``.
     remedy : str
         What to do when files are missing.
+    annotation : str
+        Folder of the masks, and part of their names: ``gtFine`` or ``gtCoarse``.
     """
-    images, masks = root / "leftImg8bit" / split, root / "gtFine" / split
-    return pair_folders(images, masks, remedy, image_ending="_leftImg8bit", mask_ending=f"_gtFine_{kind}")
+    images, masks = root / "leftImg8bit" / split, root / annotation / split
+    return pair_folders(images, masks, remedy, image_ending="_leftImg8bit", mask_ending=f"_{annotation}_{kind}")
 
 
 @DATASETS.register(
@@ -96,12 +98,15 @@ class Cityscapes(SegmentationDataset):
         if split == "test":
             folder = require(self.root / "leftImg8bit" / "test", "folder of images", self.remedy)
             return [Sample(path, None) for path in images_below(folder, (".png",), "_leftImg8bit")]
+        return self._pairs(split, "gtFine")
+
+    def _pairs(self, split: str, annotation: str) -> list[Sample]:
         if self._kind == "auto":
-            first = next((self.root / "gtFine" / split).rglob("*_gtFine_labelIds.png"), None)
+            first = next((self.root / annotation / split).rglob(f"*_{annotation}_labelIds.png"), None)
             self._kind = "labelTrainIds" if first is None else "labelIds"
         if self._kind == "labelTrainIds":
             self.id_map = identity(19, 255)
-        return find_pairs(self.root, split, self._kind, self.remedy)
+        return find_pairs(self.root, split, self._kind, self.remedy, annotation)
 
     def encode_prediction(self, prediction: np.ndarray) -> np.ndarray:
         """Label ids (uint8) of the test server, whatever form the masks have."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ...registry import DATASETS
 from ..base import SegmentationDataset
-from ..files import Sample, list_entries, require_files
+from ..files import Sample, list_entries, pair_listed
 from ..labels import identity
 from ..palettes import voc_palette
 
@@ -57,6 +57,5 @@ class PascalVOC(SegmentationDataset):
     def find(self, split: str) -> list[Sample]:
         """Samples in the order of the list file."""
         stems = list_entries(self.root / "ImageSets" / "Segmentation" / f"{split}.txt", self.remedy)
-        images, masks = self.root / "JPEGImages", self.root / "SegmentationClass"
-        samples = [Sample(images / f"{s}.jpg", None if split == "test" else masks / f"{s}.png") for s in stems]
-        return require_files(samples, self.remedy)
+        masks = None if split == "test" else self.root / "SegmentationClass"
+        return pair_listed(stems, self.root / "JPEGImages", masks, self.remedy)
