@@ -3,6 +3,7 @@
 from .activation import Activation, PReLU
 from .context import ASPPModule, GlobalFlow, PPModule
 from .conv import GCN, ConvModule2d, DepthwiseSeparableConv2d, FactorizedConv2d
+from .deformable import ModulatedDeformableConv2d
 from .fusion import LateralFusion
 from .heads import AuxHead, FCNHead
 from .norm import GroupNorm, NormLayer, make_norm
@@ -23,6 +24,7 @@ __all__ = [
     "GlobalFlow",
     "GroupNorm",
     "LateralFusion",
+    "ModulatedDeformableConv2d",
     "NormLayer",
     "PPModule",
     "PReLU",

@@ -41,16 +41,20 @@ def resize_like(F: Any, x: Any, like: Any, align_corners: bool = True) -> Any:
     """
     if building_for_inference():
         return F.contrib.BilinearResize2D(x, F.BlockGrad(like), mode="like", align_corners=align_corners)
-    source, target = _corner(F, x), _corner(F, like)
-    vertical = _interpolation(F, source, target, 2, align_corners)
-    horizontal = _interpolation(F, source, target, 3, align_corners)
-    wide = F.reshape(F.dot(x, F.transpose(horizontal)), shape=(-3, 0, 0))
+    source, target = size_of(F, x), size_of(F, like)
+    vertical, horizontal = (_interpolation(F, source, target, axis, align_corners) for axis in (2, 3))
+    return mix_pixels(F, x, vertical, horizontal)
+
+
+def mix_pixels(F: Any, x: Any, vertical: Any, horizontal: Any) -> Any:
+    """Multiply the columns of (N, C, h, w) by the constant matrix (H, h), its rows by (W, w)."""
+    wide = F.reshape(F.dot(x, F.transpose(F.BlockGrad(horizontal))), shape=(-3, 0, 0))
     vertical = F.broadcast_like(F.expand_dims(vertical, axis=0), wide, lhs_axes=(0,), rhs_axes=(0,))
-    resized = F.batch_dot(F.BlockGrad(vertical), wide)
-    return F.reshape_like(resized, F.BlockGrad(x), lhs_begin=0, lhs_end=1, rhs_begin=0, rhs_end=2)
+    mixed = F.batch_dot(F.BlockGrad(vertical), wide)
+    return F.reshape_like(mixed, F.BlockGrad(x), lhs_begin=0, lhs_end=1, rhs_begin=0, rhs_end=2)
 
 
-def _corner(F: Any, x: Any) -> Any:
+def size_of(F: Any, x: Any) -> Any:
     """One float32 channel of `x`, to carry its size (``slice`` divides by zero on oneDNN's blocked layouts)."""
     return F.BlockGrad(F.cast(F.slice_axis(x, axis=1, begin=0, end=1), dtype="float32"))
 
@@ -68,4 +72,4 @@ def _interpolation(F: Any, source: Any, target: Any, axis: int, align_corners: b
         position = F.broadcast_mul(outputs + 0.5, ratio) - 0.5
         position = F.broadcast_minimum(F.relu(position), last_in)
     distance = F.broadcast_sub(F.expand_dims(position, axis=1), F.expand_dims(inputs, axis=0))
-    return F.BlockGrad(F.relu(1.0 - F.abs(distance)))
+    return F.relu(1.0 - F.abs(distance))

@@ -1,0 +1,62 @@
+"""Average pooling to a size that is read from another map at run time."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .resize import mix_pixels, size_of
+
+__all__ = ["adaptive_avg_pool_like", "shrunken_size"]
+
+
+def shrunken_size(F: Any, x: Any, factor: int) -> Any:
+    """Map (N, 1, max(1, H // factor), max(1, W // factor)) that only carries this size.
+
+    Parameters
+    ----------
+    F : module
+        ``mxnet.ndarray`` or ``mxnet.symbol``.
+    x : NDArray or Symbol
+        Map of shape (N, C, H, W).
+    factor : int
+        Even.
+    """
+    padded = {"kernel": (factor, factor), "stride": (factor, factor), "pad": (factor // 2, factor // 2)}
+    one_more = F.Pooling(size_of(F, x), pool_type="max", **padded)
+    # With a scale just below 1, this mode shrinks n > 1 pixels to n - 1, and leaves a single pixel as it is.
+    return F.BlockGrad(F.contrib.BilinearResize2D(one_more, mode="odd_scale", scale_height=0.9999, scale_width=0.9999))
+
+
+def adaptive_avg_pool_like(F: Any, x: Any, like: Any) -> Any:
+    """Averages of `x` over as many bins as `like` has pixels.
+
+    Bin i of n covers the pixels floor(i * h / n) to ceil((i + 1) * h / n) - 1, as in MXNet's
+    ``AdaptiveAvgPooling2D``, whose number of bins is fixed when the graph is built.
+
+    Parameters
+    ----------
+    F : module
+        ``mxnet.ndarray`` or ``mxnet.symbol``.
+    x : NDArray or Symbol
+        Map of shape (N, C, h, w).
+    like : NDArray or Symbol
+        Map of shape (N', C', H, W); only its size is used, no gradient reaches it.
+
+    Returns
+    -------
+    NDArray or Symbol
+        Map of shape (N, C, H, W).
+    """
+    source, target = size_of(F, x), size_of(F, like)
+    return mix_pixels(F, x, *(_bins(F, source, target, axis) for axis in (2, 3)))
+
+
+def _bins(F: Any, source: Any, target: Any, axis: int) -> Any:
+    """Matrix (out, in) with the weight of every input pixel in every bin along one axis."""
+    pixel = F.expand_dims(F.contrib.arange_like(source, axis=axis), axis=0)
+    index = F.expand_dims(F.contrib.arange_like(target, axis=axis), axis=1)
+    pixels, bins = (F.max(i, keepdims=True) + 1.0 for i in (pixel, index))
+    first = F.floor(F.broadcast_div(F.broadcast_mul(index, pixels), bins))
+    end = F.ceil(F.broadcast_div(F.broadcast_mul(index + 1.0, pixels), bins))
+    inside = F.broadcast_greater_equal(pixel, first) * F.broadcast_lesser(pixel, end)
+    return F.broadcast_div(inside, end - first)
