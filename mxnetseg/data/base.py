@@ -20,7 +20,7 @@ from .labels import IGNORE, LabelMap
 if TYPE_CHECKING:
     from ..config import DataConfig
 
-__all__ = ["IGNORE", "Sample", "SegmentationDataset", "build_dataset", "datasets_folder"]
+__all__ = ["IGNORE", "Sample", "SegmentationDataset", "build_dataset", "dataset_root", "datasets_folder"]
 
 
 class SegmentationDataset:
@@ -243,12 +243,15 @@ def build_dataset(config: DataConfig, split: str) -> SegmentationDataset:
         if option not in known:
             expected = f"options of {entry.name}: {', '.join(known) or 'none'}"
             raise ConfigError(f"unknown option data.options.{option}", expected, suggest(option, known))
-    root = Path(config.root) if config.root else _usual_root(entry.meta["folder"])
+    root = dataset_root(config)
     cls.prepare(root, **config.options)
     return cls(root, split, **config.options)
 
 
-def _usual_root(folders: str | tuple[str, ...]) -> Path:
-    """First of the usual folders that exists (the first one when none does)."""
+def dataset_root(config: DataConfig) -> Path:
+    """Configured folder of a data set, or the first of its usual folders that exists (the first one when none does)."""
+    if config.root:
+        return Path(config.root).expanduser()
+    folders = DATASETS.entry(config.name).meta["folder"]
     places = [datasets_folder() / f for f in ((folders,) if isinstance(folders, str) else folders)]
     return next((p for p in places if p.is_dir()), places[0])

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +12,7 @@ from ..errors import DataError
 from .images import IMAGE_SUFFIXES
 
 __all__ = [
+    "MissingFile",
     "Sample",
     "images_below",
     "list_entries",
@@ -18,6 +21,7 @@ __all__ = [
     "pair_listed",
     "require",
     "require_files",
+    "tolerate_missing",
 ]
 
 
@@ -27,6 +31,36 @@ class Sample:
 
     image: Path
     mask: Path | None
+
+
+@dataclass(frozen=True)
+class MissingFile:
+    """A file that has to be there (`path`), or one whose partner is missing.
+
+    Attributes
+    ----------
+    path : Path
+    role : str
+        ``listed`` (named but absent), ``image`` (an image without mask), ``mask`` (a mask without image) or
+        ``twin`` (a second file of one name).
+    """
+
+    path: Path
+    role: str
+
+
+_MISSING: ContextVar[list[MissingFile] | None] = ContextVar("missing", default=None)
+
+
+@contextmanager
+def tolerate_missing() -> Iterator[list[MissingFile]]:
+    """Within this context missing and unpaired files are collected and left out instead of being errors."""
+    missing: list[MissingFile] = []
+    token = _MISSING.set(missing)
+    try:
+        yield missing
+    finally:
+        _MISSING.reset(token)
 
 
 def require(path: Path, what: str, remedy: str) -> Path:
@@ -48,6 +82,11 @@ def require_files(samples: list[Sample], remedy: str) -> list[Sample]:
     """Return `samples` if all their files exist; otherwise name the missing ones."""
     files = [f for s in samples for f in (s.image, s.mask) if f is not None]
     missing = [str(f) for f in files if not f.is_file()]
+    collected = _MISSING.get()
+    if collected is not None:
+        collected += [MissingFile(Path(f), "listed") for f in missing]
+        lost = set(missing)
+        return [s for s in samples if str(s.image) not in lost and str(s.mask) not in lost]
     if missing:
         shown = "\n    ".join(missing[:5]) + (f"\n    ... {len(missing) - 5} more" if len(missing) > 5 else "")
         raise DataError(f"{len(missing)} of {len(files)} files are missing:\n    {shown}", "", remedy)
@@ -154,11 +193,15 @@ def pair_folders(
     require(masks, "folder of masks", remedy)
     left = _by_name(images, IMAGE_SUFFIXES, image_ending)
     right = _by_name(masks, (".png", ".bmp", ".tif", ".tiff", ".gif"), mask_ending)
-    single = [left[k] for k in left.keys() - right.keys()] + [right[k] for k in right.keys() - left.keys()]
-    if single:
-        shown = "\n    ".join(map(str, sorted(single)[:5])) + ("\n    ..." if len(single) > 5 else "")
+    single = [MissingFile(left[k], "image") for k in sorted(left.keys() - right.keys())]
+    single += [MissingFile(right[k], "mask") for k in sorted(right.keys() - left.keys())]
+    collected = _MISSING.get()
+    if collected is not None:
+        collected += single
+    elif single:
+        shown = "\n    ".join(sorted(str(s.path) for s in single)[:5]) + ("\n    ..." if len(single) > 5 else "")
         raise DataError(f"{len(single)} files have no partner:\n    {shown}", "one mask for every image", remedy)
-    return [Sample(left[k], right[k]) for k in sorted(left)]
+    return [Sample(left[k], right[k]) for k in sorted(left.keys() & right.keys())]
 
 
 def _by_name(folder: Path, suffixes: tuple[str, ...], ending: str) -> dict[str, Path]:
@@ -166,6 +209,10 @@ def _by_name(folder: Path, suffixes: tuple[str, ...], ending: str) -> dict[str, 
     for path in images_below(folder, suffixes, ending):
         name = str(path.relative_to(folder).with_suffix(""))
         name = name[: len(name) - len(ending)] if ending else name
+        collected = _MISSING.get()
+        if name in found and collected is not None:
+            collected.append(MissingFile(path, "twin"))
+            continue
         if name in found:
             raise DataError(f"two files of one name: {found[name]} and {path}", "one file per name", "remove one")
         found[name] = path
