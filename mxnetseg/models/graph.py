@@ -13,6 +13,9 @@ __all__ = ["count_macs"]
 
 Shape = tuple[int, ...]
 
+# Operators with one product per weight and output pixel: which of their inputs is the weight.
+_WEIGHT = {"Convolution": 1, "FullyConnected": 1, "_contrib_ModulatedDeformableConvolution": 3}
+
 
 def count_macs(symbol: sym.Symbol, **input_shapes: Shape) -> int:
     """Multiply-accumulates of all convolutions and dense layers, without biases.
@@ -34,8 +37,8 @@ def count_macs(symbol: sym.Symbol, **input_shapes: Shape) -> int:
 
     total = 0
     for position, node in enumerate(nodes):
-        if node["op"] in ("Convolution", "FullyConnected"):
-            weight = shapes[node["inputs"][1][0]]
+        if node["op"] in _WEIGHT:
+            weight = shapes[node["inputs"][_WEIGHT[node["op"]]][0]]
             total += math.prod(shapes[position]) * math.prod(weight[1:])
         elif node["op"] == "Deconvolution":
             source, weight = (shapes[entry[0]] for entry in node["inputs"][:2])

@@ -17,6 +17,7 @@ QUICK = [
     "FCNResNet__resnest14__nc19_96x96_aux_g170",
     "FCNResNet__resnet18__nc19_96x96_aux_g170",
     "FCNResNet__resnet18__nc19_96x96_os32_noaux",
+    "FaPN__resnet18__nc19_96x96_noaux_g170",
     "SwiftResNetPr__resnet18__nc19_128x128_aux_g170",
     "SwiftResNet__resnet18__nc19_128x128_aux_g170",
 ]
@@ -32,7 +33,10 @@ SLOW = [
     "FCNResNet__resnet101__nc19_96x96_aux_g170",
     "FCNResNet__resnet34__nc19_96x96_aux_g170",
     "FCNResNet__resnet50__nc19_96x96_os32_noaux_g170",
+    "GFFNet__resnet50__nc19_96x96_aux_g170",
     "PSPNet__resnet50__nc19_96x96_aux_g170",
+    "SemanticFPN__resnet50__nc19_96x96_g170",
+    "FaPN__resnet50__nc19_96x96_aux_g170",
     "SeENet__resnet50__nc19_96x96_aux_g170",
 ]
 
