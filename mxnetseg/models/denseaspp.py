@@ -75,7 +75,7 @@ class DenseASPPHead(gluon.HybridBlock):
 
 
 class DenseASPPModule(gluon.HybridBlock):
-    """Atrous convolutions of growing rate, each on the input and all results before it (fig. 3).
+    """Atrous convolutions of growing rate, each on the input and all results before it.
 
     Each unit is convolution, normalisation, ReLU, with an eighth of the input's channels; from the second on, a
     1x1 convolution first reduces what it sees to half of them.

@@ -23,15 +23,7 @@ OPTIONS = {
     "DeepLabv3PlusX": {"output_stride": 32},
 }
 # Deep enough to be tested at leisure only (the references of conversion cover its values).
-HEAVY = (
-    "GFFNet",
-    "DANet",
-    "DeepLabv3PlusX",
-    "DenseASPP",
-    "FaPN",
-    "SeENet",
-    "SwiftResNetPr",
-)
+HEAVY = ("DANet", "DeepLabv3PlusX", "DenseASPP", "FaPN", "GFFNet", "SeENet", "SemanticFPN", "SwiftResNetPr")
 EACH = [pytest.param(name, marks=pytest.mark.slow) if name in HEAVY else name for name in MODELS.names()]
 
 
