@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from mxnet import gluon
+from mxnet import gluon, init
 from mxnet.gluon import nn
 
 from ..registry import MODELS
@@ -191,8 +191,9 @@ class RCBlock(gluon.HybridBlock):
 
 
 def _displacements(outputs: int, channels: int, norm_layer: NormLayer) -> nn.HybridSequential:
-    """From two concatenated maps of `channels` each to displacement maps, in pixels."""
+    """From two concatenated maps of `channels` each to displacements in pixels, which start small."""
+    small = init.Normal(0.001)
     block = nn.HybridSequential()
     block.add(ConvModule2d(channels, 1, in_channels=2 * channels, norm_layer=norm_layer))
-    block.add(nn.Conv2D(outputs, 3, padding=1, use_bias=False, in_channels=channels))
+    block.add(nn.Conv2D(outputs, 3, padding=1, use_bias=False, in_channels=channels, weight_initializer=small))
     return block

@@ -8,6 +8,11 @@ from mxnetseg.convert import build_reference, load_reference, systems
 from mxnetseg.errors import ConfigError, NameNotFoundError
 
 QUICK = [
+    "ACFNet__resnet18__nc19_128x128_b2_g170",
+    "AlignSeg__resnet18__nc19_128x128_g150",
+    "AttaNet__resnet18__nc19_128x128_b2_g170",
+    "AttentionToScale__resnet18__nc19_128x128_g170",
+    "CANetv2__resnet18__nc19_128x128_b2_g170",
     "BiSeNetR__resnet18__nc19_128x128_g170",
     "BiSeNetX__xception39__nc19_128x128_g140",
     "DANet__resnet18__nc19_128x128_b2_g170",
@@ -22,6 +27,7 @@ QUICK = [
     "SwiftResNet__resnet18__nc19_128x128_aux_g170",
 ]
 SLOW = [
+    "CANetv1__resnet50__nc19_128x128_g170",
     "DeepLabv3PlusR__resnet50__nc19_96x96_g170",
     "DeepLabv3PlusX__xception65__nc19_96x96_g170",
     "DeepLabv3__resnet50__nc19_96x128_os32_g170",

@@ -9,6 +9,20 @@ from mxnetseg.registry import MODELS
 
 # (model, backbone): learnable scalars with and without auxiliary heads.
 FIGURES = {
+    ("ACFNet", "resnet18"): (24_241_529, 23_646_310),
+    ("ACFNet", "resnet50"): (60_486_393, 58_121_702),
+    ("ACFNet", "resnet101"): (79_478_521, 77_113_830),
+    ("AlignSeg", "resnet18"): (18_266_854, 17_081_811),
+    ("AlignSeg", "resnet50"): (38_930_534, 34_206_547),
+    ("AttaNet", "resnet18"): (13_086_950, 12_491_731),
+    ("AttaNet", "resnet50"): (30_162_534, 27_797_843),
+    ("AttentionToScale", "resnet18"): (17_354_618, 17_081_684),
+    ("AttentionToScale", "resnet50"): (48_291_066, 47_231_700),
+    ("AttentionToScale", "resnet101"): (67_283_194, 66_223_828),
+    ("CANetv1", "resnet50"): (36_067_910, 33_703_219),
+    ("CANetv1", "resnet101"): (55_060_038, 52_695_347),
+    ("CANetv2", "resnet18"): (25_668_814, 25_073_595),
+    ("CANetv2", "resnet50"): (41_146_958, 38_782_267),
     ("FCNResNet", "resnet18"): (12_956_774, 12_361_555),
     ("FCNResNet", "resnet34"): (23_064_934, 22_469_715),
     ("FCNResNet", "resnet50"): (30_720_486, 28_355_795),
@@ -65,6 +79,12 @@ FIGURES = {
 
 # (model, backbone, height, width): multiply-accumulates of one image with auxiliary heads.
 MACS = {
+    ("ACFNet", "resnet18", 128, 128): 6_350_503_936,
+    ("AlignSeg", "resnet18", 128, 128): 3_732_688_896,
+    ("AttaNet", "resnet18", 128, 128): 684_941_312,
+    ("AttentionToScale", "resnet18", 128, 128): 5_618_188_288,
+    ("CANetv1", "resnet50", 128, 128): 9_155_566_592,
+    ("CANetv2", "resnet18", 128, 128): 4_429_144_064,
     ("FCNMobileNet", "mobilenet_v2_1_0", 128, 128): 108_539_904,
     ("FCNResNet", "resnest14", 96, 96): 2_346_694_656,
     ("PSPNet", "resnet50", 96, 96): 5_505_425_408,
