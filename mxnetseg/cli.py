@@ -28,6 +28,8 @@ COMMANDS = {
     "predict": ("mxnetseg.predict", "segment an image, a folder or a video"),
     "export": ("mxnetseg.deploy.export", "write a symbol that runs without this package"),
     "quickstart": ("mxnetseg.quickstart", "the whole loop on generated data, in minutes"),
+    "check-data": ("mxnetseg.tools.check_data", "find what is wrong with a data set before training"),
+    "prepare": ("mxnetseg.tools.prepare", "bring downloaded data into the form that a data set reads"),
     "list": ("mxnetseg.tools.listing", "names of models, backbones, data sets, losses, configurations"),
     "config": ("mxnetseg.tools.settings", "every configuration key with its meaning, or a resolved file"),
     "doctor": ("mxnetseg.tools.doctor", "check the installation and say what to type"),

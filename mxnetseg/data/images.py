@@ -11,7 +11,7 @@ from PIL import Image, ImageFile
 
 from ..errors import DataError
 
-__all__ = ["IMAGE_SUFFIXES", "DamagedSampleError", "open_strictly", "read_mask", "read_rgb"]
+__all__ = ["IMAGE_SUFFIXES", "ColorMaskError", "DamagedSampleError", "open_strictly", "read_mask", "read_rgb"]
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".ppm")
 
@@ -22,6 +22,10 @@ _END_MARKERS = {b"\xff\xd8": b"\xff\xd9", b"\x89P": b"IEND"}
 
 class DamagedSampleError(DataError):
     """A file that cannot be decoded, or an image and a mask of different sizes."""
+
+
+class ColorMaskError(DataError):
+    """A mask that holds colours instead of class ids."""
 
 
 def read_bytes(path: Path) -> bytes:
@@ -98,7 +102,7 @@ def read_mask(path: Path) -> np.ndarray:
     ------
     DamagedSampleError
         If the file cannot be decoded.
-    DataError
+    ColorMaskError
         If the file holds colours instead of ids.
     """
     content = read_bytes(path)
@@ -117,7 +121,7 @@ def _read_mask_with_pillow(content: bytes, path: Path) -> np.ndarray:
     except Exception as error:
         raise DamagedSampleError(f"{path}: {error}", "a complete mask file", "copy or download it again") from error
     if mask.mode in ("RGB", "RGBA", "LA", "CMYK", "YCbCr", "HSV", "LAB", "F"):
-        raise DataError(
+        raise ColorMaskError(
             f"{path}: a mask of mode {mask.mode} (colours)",
             "one channel of class ids (PNG of mode L or P)",
             "convert the colours to class ids, e.g. with the data set's own tools",

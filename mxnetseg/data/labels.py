@@ -88,7 +88,7 @@ class LabelMap:
         raise DataError(
             f"{source}: label values outside the {self.num_classes} classes: {shown}{more}",
             f"class ids {_span(ids)}" + (f", void {_span(void)}" if void else ", no void value"),
-            _likely_reason(set(np.unique(raw).tolist()), set(values.tolist()), self.num_classes),
+            _likely_reason(set(np.unique(raw).tolist()), set(values.tolist()), self.num_classes, set(self.table)),
         )
 
     def inverse(self) -> np.ndarray:
@@ -109,16 +109,36 @@ def _span(values: Iterable[int]) -> str:
     return ", ".join(f"{a}" if a == b else f"{a}-{b}" for a, b in runs)
 
 
-def _likely_reason(found: set[int], invalid: set[int], classes: int) -> str:
+def _likely_reason(found: set[int], invalid: set[int], classes: int, known: set[int]) -> str:
     """What usually produces such values, and what to do about it."""
+    return _stretched(found, classes) or _misnumbered(found, invalid, classes, known)
+
+
+def _stretched(found: set[int], classes: int) -> str:
+    """Remedy for ids that were multiplied to make them visible."""
+    if classes > 2 and len(found) > 2:
+        step = 255 // (classes - 1)
+        if step > 1 and all(v % step == 0 and v // step < classes for v in found):
+            return f"ids stretched to grey levels to make them visible: divide the masks by {step}"
+    if max(found) > 255 and all(v % 257 == 0 for v in found):
+        return "8-bit ids stretched to 16 bits: divide the masks by 257"
+    return ""
+
+
+def _misnumbered(found: set[int], invalid: set[int], classes: int, known: set[int]) -> str:
+    """Remedy for other numbers than the classes'."""
     if found <= {0, 255} and classes <= 2:
         return "a 0/255 mask: write the foreground as 1, or map 255 to class 1"
+    if invalid == {65535}:
+        return "65535 is -1 in 16 bits, usually void: add it to the ignored values of the data set"
     if invalid == {255}:
         return "255 usually marks void: add it to the ignored values of the data set"
     if invalid == {classes} and 0 not in found:
         return "labels seem to start at 1: subtract 1, or give an id map (raw id -> class)"
     if invalid == {classes}:
         return f"{classes} may be the void value (ignore it), or one class is missing in the list of classes"
+    if max(invalid) >= 1000 and all(v // 1000 in known for v in invalid if v >= 1000):
+        return "instance ids (class * 1000 + number): use the masks of class ids, or divide by 1000"
     if len(found) > max(32, 2 * classes):
         return "so many values look like a photograph, a colour mask turned to grey, or a mask saved as JPEG"
     return "use masks of class ids (not colours or instances), or give an id map (raw id -> class)"

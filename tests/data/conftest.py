@@ -23,11 +23,11 @@ def picture(seed: int, size: tuple[int, int] = (24, 32)) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 256, (*size, 3), dtype=np.uint8)
 
 
-def mask(seed: int, values: list[int], size: tuple[int, int] = (24, 32)) -> np.ndarray:
-    """Random uint8 mask holding all `values`."""
+def mask(seed: int, values: list[int], size: tuple[int, int] = (24, 32), dtype: type = np.uint8) -> np.ndarray:
+    """Random mask holding all `values`."""
     flat = np.random.default_rng(seed).choice(values, size[0] * size[1])
     flat[: len(values)] = values
-    return flat.astype(np.uint8).reshape(size)
+    return flat.astype(dtype).reshape(size)
 
 
 @pytest.fixture

@@ -35,11 +35,15 @@ def test_compact_labels_are_equal(classes):
         ([0, 1, 2, 3], 3, "void value"),
         (list(range(200)), 3, "photograph"),
         ([0, 7, 11], 3, "id map"),
+        ([0, 127, 254], 3, "divide the masks by 127"),
+        ([0, 257, 514], 3, "divide the masks by 257"),
+        ([0, 1, 65535], 3, "65535 is -1"),
+        ([0, 1000, 1001, 2000], 3, "instance ids"),
     ],
 )
 @pytest.mark.parametrize("compact", [False, True])
 def test_values_outside_the_classes_are_named_with_the_likely_reason(values, classes, reason, compact):
-    raw = mask(0, values)
+    raw = mask(0, values, dtype=np.uint16 if max(values) > 255 else np.uint8)
     with pytest.raises(DataError) as caught:
         LabelMap(identity(classes), classes).apply(raw, "city/m.png", compact=compact)
     assert "city/m.png" in str(caught.value)

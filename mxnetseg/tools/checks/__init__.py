@@ -1,0 +1,7 @@
+"""What can be wrong with a data set, found without training on it."""
+
+from .balance import WEIGHTINGS, class_weights
+from .findings import KINDS, Finding
+from .whole import Report, check_splits
+
+__all__ = ["KINDS", "WEIGHTINGS", "Finding", "Report", "check_splits", "class_weights"]
