@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .tools.listing import CONFIGS
+from .catalog import CONFIGS
 
 if TYPE_CHECKING:
     import numpy as np

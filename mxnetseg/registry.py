@@ -18,7 +18,7 @@ from typing import Any
 
 from .errors import NameNotFoundError, suggest
 
-__all__ = ["BACKBONES", "DATASETS", "LOSSES", "MODELS", "Entry", "Registry"]
+__all__ = ["BACKBONES", "DATASETS", "LOSSES", "MODELS", "Entry", "Registry", "usable_backbones"]
 
 _PACKAGE = Path(__file__).resolve().parent
 
@@ -165,3 +165,9 @@ MODELS = Registry("model", "MODELS", "models")
 BACKBONES = Registry("backbone", "BACKBONES", "models/backbones")
 DATASETS = Registry("data set", "DATASETS", "data/datasets")
 LOSSES = Registry("loss", "LOSSES", "losses")
+
+
+def usable_backbones(model: str) -> list[str]:
+    """Names of the backbones that a registered model accepts."""
+    patterns = MODELS.entry(model).meta.get("backbones", ())
+    return [n for n in BACKBONES.names() if any(fnmatch.fnmatchcase(n, p) for p in patterns)]

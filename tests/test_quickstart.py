@@ -12,7 +12,7 @@ import pytest
 
 from mxnetseg import cli, quickstart
 from mxnetseg.config import load_config
-from mxnetseg.tools.listing import CONFIGS
+from mxnetseg.catalog import CONFIGS
 
 TINY = [
     "data.options={train: 4, val: 2, size: [64, 96]}",

@@ -88,6 +88,47 @@ def test_listing_by_part_of_a_name(capsys):
     assert main(["list", "models", "nothing-like-it"]) == 2
 
 
+def _listed(capsys, *words):
+    assert main(["list", *words, "--json"]) == 0
+    return {row["name"] for row in json.loads(capsys.readouterr().out)}
+
+
+def test_filters_of_models(capsys):
+    assert {"BiSeNetR", "SwiftResNet"} <= _listed(capsys, "models", "--realtime") < set(MODELS.names())
+    assert _listed(capsys, "--realtime") == _listed(capsys, "models", "--realtime")
+    assert _listed(capsys, "models", "--backbone", "Xception-39") == {"BiSeNetX"}
+    assert _listed(capsys, "models", "bisenet", "--backbone", "resnet18") == {"BiSeNetR"}
+    assert {"PSPNet", "DANet"} <= _listed(capsys, "models", "--dataset", "citys") < set(MODELS.names())
+    assert _listed(capsys, "models", "--paper", "eccv 2018") >= {"BiSeNetR", "DeepLabv3PlusR"}
+
+
+def test_filters_of_configurations(capsys):
+    names = _listed(capsys, "configs")
+    assert _listed(capsys, "configs", "--dataset", "cityscapes") == {n for n in names if n.startswith("cityscapes/")}
+    assert _listed(capsys, "configs", "--backbone", "resnet101") == {n for n in names if "_resnet101" in n}
+    assert "cityscapes/bisenetr_resnet18.yaml" in _listed(capsys, "configs", "--realtime")
+    assert _listed(capsys, "configs", "pretty-surf-1") == {"cityscapes/fcnresnet_resnet18.yaml"}
+
+
+def test_papers_are_shown_on_demand(capsys):
+    assert main(["list", "models", "psp", "--paper"]) == 0
+    assert "Zhao et al., CVPR 2017" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["losses", "--realtime"], "do not filter losses"),
+        (["models", "--backbone", "resnet19"], "'resnet18'"),
+        (["models", "--dataset", "cityscape"], "'Cityscapes'"),
+        (["models", "--paper", "of nobody"], "passes all filters"),
+    ],
+)
+def test_wrong_filters_are_explained(words, message, capsys):
+    assert main(["list", *words]) == 2
+    assert message in capsys.readouterr().err
+
+
 def test_data_sets_do_not_need_mxnet():
     code = """
 import sys

@@ -130,7 +130,7 @@ def _sections(config: DataConfig, report: Report, args: argparse.Namespace) -> I
 def _outline(name: str, split: Any) -> str:
     sizes = [f"{width}x{height}" for height, width in split.sizes]
     shown = " to ".join([sizes[0], sizes[-1]] if len(sizes) > 1 else sizes) or "none readable"
-    return f"{name}: {len(split.dataset)} images, {shown}, {split.balance.masks} masks"
+    return f"{name}: {len(split.dataset)} images, {shown}, {split.balance.masks} usable masks"
 
 
 def _group(finding: Finding) -> tuple[bool, str, str]:

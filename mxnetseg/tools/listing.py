@@ -8,15 +8,16 @@ import json
 from pathlib import Path
 from typing import Any
 
-from ..catalog import CONFIGS
+from ..catalog import CONFIGS, shipped
 from ..errors import ConfigError, suggest
-from ..registry import BACKBONES, DATASETS, LOSSES, MODELS, Registry
+from ..registry import BACKBONES, DATASETS, LOSSES, MODELS, Registry, usable_backbones
 
-__all__ = ["CONFIGS", "HELP", "add_arguments", "config_rows", "format_table", "registry_rows", "run"]
+__all__ = ["HELP", "add_arguments", "config_rows", "format_table", "registry_rows", "run"]
 
 HELP = "List models, backbones, data sets, losses or shipped configurations."
 _REGISTRIES = {"models": MODELS, "backbones": BACKBONES, "datasets": DATASETS, "losses": LOSSES}
 KINDS = (*_REGISTRIES, "configs")
+_FILTERED = ("models", "configs")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,6 +25,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("kind", nargs="?", choices=KINDS, metavar="KIND", help=", ".join(KINDS))
     parser.add_argument("pattern", nargs="?", default="*", help="part of a name, or a wildcard pattern such as 'deep*'")
     parser.add_argument("--json", action="store_true", help="print JSON")
+    group = parser.add_argument_group("for models and configs")
+    group.add_argument("--realtime", action="store_true", help="those built for speed")
+    group.add_argument("--backbone", metavar="NAME", help="models that take it, configurations that use it")
+    group.add_argument("--dataset", metavar="NAME", help="configurations on this data set, models that have one")
+    group.add_argument("--paper", nargs="?", const="", metavar="TEXT", help="show the papers; those that contain TEXT")
 
 
 def _matches(names: list[str], pattern: str) -> bool:
@@ -40,21 +46,26 @@ def registry_rows(registry: Registry, pattern: str = "*") -> list[dict[str, Any]
     ]
 
 
-def config_rows(pattern: str = "*", folder: Path | None = None) -> list[dict[str, Any]]:
-    """File, network, data set, description and published figures of each shipped configuration."""
+def config_rows(pattern: str = "*", folder: Path = CONFIGS) -> list[dict[str, Any]]:
+    """File, other names, network, data set, description and published figures of each shipped configuration."""
     from ..config import read_yaml
 
-    folder, rows = folder or CONFIGS, []
-    for path in sorted(folder.rglob("*.yaml")):
-        name = path.relative_to(folder).as_posix()
-        if "_base_" in name or not _matches([name], pattern):
+    rows = []
+    for name, aliases in shipped(folder).items():
+        if not _matches([name, *aliases], pattern):
             continue
-        values = read_yaml(path)
-        model = values.get("model", {})
-        row = {"name": name, "model": model.get("name", ""), "backbone": model.get("backbone", "")}
+        values = read_yaml(folder / name)
+        model, published = values.get("model", {}), values.get("published", {})
+        row = {"name": name, "aliases": aliases, "model": model.get("name", ""), "backbone": model.get("backbone", "")}
         row |= {"data": values.get("data", {}).get("name", ""), "summary": values.get("description", "")}
-        rows.append(row | {"published": values.get("published", {})})
+        rows.append(row | _facts(row["model"]) | {"published": published, "mIoU": published.get("mIoU", "")})
     return rows
+
+
+def _facts(model: str) -> dict[str, Any]:
+    """What a configuration shares with its model."""
+    meta = MODELS.entry(model).meta if model else {}
+    return {"realtime": meta.get("realtime", False), "paper": meta.get("paper", "")}
 
 
 def format_table(rows: list[dict[str, Any]], columns: dict[str, str]) -> str:
@@ -73,10 +84,32 @@ def _rows(kind: str, pattern: str) -> list[dict[str, Any]]:
     return config_rows(pattern) if kind == "configs" else registry_rows(_REGISTRIES[kind], pattern)
 
 
+def _filter(kind: str, rows: list[dict[str, Any]], args: argparse.Namespace) -> list[dict[str, Any]]:
+    """Rows that pass the flags."""
+    if args.realtime:
+        rows = [row for row in rows if row.get("realtime")]
+    if args.backbone:
+        name = BACKBONES.entry(args.backbone).name
+        rows = [
+            row for row in rows if name in ([row["backbone"]] if kind == "configs" else usable_backbones(row["name"]))
+        ]
+    if args.dataset:
+        data = DATASETS.entry(args.dataset).name
+        column = "name" if kind == "configs" else "model"
+        kept = {row[column] for row in config_rows() if row["data"] == data}
+        rows = [row for row in rows if row["name"] in kept]
+    return [row for row in rows if (args.paper or "").lower() in row.get("paper", "").lower()]
+
+
 _COLUMNS = {
-    "models": {"name": "model", "aliases": "short names", "default_backbone": "default backbone", "summary": "summary"},
-    "configs": {"name": "configuration", "model": "model", "backbone": "backbone", "summary": "summary"},
+    "models": {"name": "model", "aliases": "short names", "default_backbone": "default backbone"},
+    "configs": {"name": "configuration", "aliases": "run", "mIoU": "published mIoU"},
 }
+
+
+def _columns(kind: str, paper: bool) -> dict[str, str]:
+    columns = _COLUMNS.get(kind, {"name": "name", "aliases": "short names"})
+    return columns | ({"paper": "paper"} if paper else {"summary": "summary"})
 
 
 def run(args: argparse.Namespace) -> int:
@@ -85,16 +118,21 @@ def run(args: argparse.Namespace) -> int:
     Raises
     ------
     ConfigError
-        If nothing matches the pattern.
+        If nothing matches, or a filter does not belong to what is listed.
     """
-    if args.kind is None:
+    filtered = args.realtime or args.backbone or args.dataset or args.paper is not None
+    if args.kind is None and not filtered:
         counts = [{"kind": kind, "count": len(_rows(kind, "*")), "type": f"mxnetseg list {kind}"} for kind in KINDS]
         print(json.dumps(counts) if args.json else format_table(counts, {"kind": "kind", "count": "names", "type": ""}))
         return 0
-    rows = _rows(args.kind, args.pattern)
+    kind = args.kind or "models"
+    if filtered and kind not in _FILTERED:
+        raise ConfigError(f"--realtime, --backbone, --dataset and --paper do not filter {kind}", "models or configs")
+    rows = _rows(kind, args.pattern)
     if not rows and args.pattern != "*":
-        names = [n for row in _rows(args.kind, "*") for n in (row["name"], *row.get("aliases", ()))]
-        raise ConfigError(f"none of the {args.kind} matches {args.pattern!r}", remedy=suggest(args.pattern, names))
-    columns = _COLUMNS.get(args.kind, {"name": "name", "aliases": "short names", "summary": "summary"})
-    print(json.dumps(rows, indent=2) if args.json else format_table(rows, columns))
+        names = [n for row in _rows(kind, "*") for n in (row["name"], *row.get("aliases", ()))]
+        raise ConfigError(f"none of the {kind} matches {args.pattern!r}", remedy=suggest(args.pattern, names))
+    if filtered and not (rows := _filter(kind, rows, args)):
+        raise ConfigError(f"none of the {kind} passes all filters", remedy=f"`mxnetseg list {kind}` lists all of them")
+    print(json.dumps(rows, indent=2) if args.json else format_table(rows, _columns(kind, args.paper is not None)))
     return 0
