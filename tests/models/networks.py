@@ -33,9 +33,12 @@ HEAVY = (
     "CANetv2",
     "DANet",
     "DeepLabv3PlusX",
+    "DeepLabv3bPlus",
     "DenseASPP",
     "FaPN",
     "GFFNet",
+    "HRNet",
+    "ICNet",
     "SeENet",
     "SemanticFPN",
     "SwiftResNetPr",
@@ -46,9 +49,13 @@ GRADIENT_TOLERANCE = {"AlignSeg": 5e-2}
 EACH = [pytest.param(name, marks=pytest.mark.slow) if name in HEAVY else name for name in MODELS.names()]
 
 
+SMALL_BACKBONES = ("resnet18", "hrnet_w18_small_v1", "wideresnet16")
+
+
 def small_backbone(model: str) -> str:
-    """ResNet-18 where the model takes it, otherwise its default."""
-    return "resnet18" if "resnet18" in usable_backbones(model) else MODELS.entry(model).meta["default_backbone"]
+    """The first small backbone that the model takes, otherwise its default."""
+    usable = usable_backbones(model)
+    return next((b for b in SMALL_BACKBONES if b in usable), MODELS.entry(model).meta["default_backbone"])
 
 
 def small_model(model: str, dropout: bool = True, **settings):

@@ -63,6 +63,8 @@ FIGURES = {
     ("DeepLabv3PlusR", "resnet50"): (40_573_747, 40_573_747),
     ("DeepLabv3PlusR", "resnet101"): (59_565_875, 59_565_875),
     ("DeepLabv3PlusR", "resnet152"): (75_209_523, 75_209_523),
+    ("EPRNet", "eprnet_cls"): (895_701, 895_701),
+    ("EPRNet", "eprnet_cls_light"): (648_133, 648_133),
     ("GFFNet", "resnet18"): (28_728_934, 28_133_715),
     ("GFFNet", "resnet50"): (49_149_926, 46_785_235),
     ("SemanticFPN", "resnet18"): (14_821_587, 14_821_587),
@@ -75,6 +77,21 @@ FIGURES = {
     ("DenseASPP", "resnet50"): (52_620_774, 50_256_083),
     ("DenseASPP", "resnet101"): (71_612_902, 69_248_211),
     ("DenseASPP", "resnet152"): (87_256_550, 84_891_859),
+    ("DeepLabv3bPlus", "wideresnet16"): (91_668_032, 91_668_032),
+    ("DeepLabv3bPlus", "wideresnet38"): (137_103_936, 137_103_936),
+    ("FastSCNN", "fastscnn"): (1_176_278, 1_138_051),
+    ("HRNet", "hrnet_w18_small_v1"): (1_540_819, 1_540_819),
+    ("HRNet", "hrnet_w18_small_v2"): (3_939_579, 3_939_579),
+    ("HRNet", "hrnet_w18"): (9_641_119, 9_641_119),
+    ("HRNet", "hrnet_w30"): (26_024_695, 26_024_695),
+    ("HRNet", "hrnet_w32"): (29_546_515, 29_546_515),
+    ("HRNet", "hrnet_w40"): (45_894_435, 45_894_435),
+    ("HRNet", "hrnet_w44"): (55_424_779, 55_424_779),
+    ("HRNet", "hrnet_w48"): (65_859_379, 65_859_379),
+    ("HRNet", "hrnet_w64"): (116_640_339, 116_640_339),
+    ("ICNet", "resnet18"): (16_844_576, 16_839_712),
+    ("ICNet", "resnet50"): (47_489_184, 47_484_320),
+    ("ICNet", "resnet101"): (66_481_312, 66_476_448),
 }
 
 # (model, backbone, height, width): multiply-accumulates of one image with auxiliary heads.
@@ -91,6 +108,8 @@ MACS = {
     ("DeepLabv3", "resnet18", 128, 128): 4_336_123_904,
     ("DeepLabv3PlusR", "resnet50", 96, 96): 6_724_222_976,
     ("BiSeNetX", "xception39", 128, 128): 350_453_760,
+    ("EPRNet", "eprnet_cls", 128, 128): 471_302_144,
+    ("EPRNet", "eprnet_cls_light", 128, 128): 309_821_440,
     ("GFFNet", "resnet50", 96, 96): 12_283_424_768,
     ("SemanticFPN", "resnet50", 96, 96): 1_791_074_304,
     ("DANet", "resnet18", 128, 128): 3_392_700_416,
@@ -99,6 +118,9 @@ MACS = {
     ("SeENet", "resnet50", 96, 96): 5_052_616_704,
     ("SwiftResNet", "resnet18", 128, 128): 2_068_758_528,
     ("SwiftResNetPr", "resnet18", 128, 128): 1_118_420_992,
+    ("FastSCNN", "fastscnn", 128, 128): 62_261_088,
+    ("HRNet", "hrnet_w18_small_v1", 128, 128): 260_866_048,
+    ("ICNet", "resnet50", 128, 128): 1_057_677_312,
 }
 
 

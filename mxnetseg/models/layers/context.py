@@ -94,6 +94,8 @@ class ASPPModule(gluon.HybridBlock):
         Dropout probability after the projection; no layer where 0.
     pool_branch : bool
         Whether there is an image-pooling branch.
+    linear : bool
+        Whether the projection has neither normalisation nor activation.
 
     Inputs: (N, C, H, W). Outputs: (N, channels, H, W).
     """
@@ -106,6 +108,7 @@ class ASPPModule(gluon.HybridBlock):
         rates: Sequence[int] = (6, 12, 18),
         drop: float = 0.5,
         pool_branch: bool = True,
+        linear: bool = False,
     ):
         super().__init__()
         common = {"in_channels": in_channels, "norm_layer": norm_layer}
@@ -115,7 +118,8 @@ class ASPPModule(gluon.HybridBlock):
             self.branches.add(ConvModule2d(channels, 3, padding=rate, dilation=rate, **common))
         if pool_branch:
             self.branches.add(GlobalFlow(channels, **common))
-        self.projection = ConvModule2d(channels, 1, in_channels=len(self.branches) * channels, norm_layer=norm_layer)
+        after = {"norm_layer": None, "activation": None} if linear else {"norm_layer": norm_layer}
+        self.projection = ConvModule2d(channels, 1, in_channels=len(self.branches) * channels, **after)
         self.drop = nn.Dropout(drop) if drop else None
 
     def hybrid_forward(self, F: Any, x: Any) -> Any:
