@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import fnmatch
 import math
 from collections.abc import Callable, Iterator
 from itertools import islice
-from typing import Any
+from typing import Any, ClassVar
 
 from mxnet import gluon, init, nd, sym
 
 from ..errors import ConfigError, DataError, suggest
-from ..registry import BACKBONES, MODELS
+from ..registry import BACKBONES, usable_backbones
 from .backbones import build_backbone
 from .graph import count_macs
 from .layers import NormLayer, make_norm, resize_like
@@ -24,12 +23,6 @@ __all__ = ["InferenceView", "SegmentationModel", "default_initializer", "usable_
 def default_initializer() -> init.Initializer:
     """Initial weights for training from scratch: normal with variance 2 / fan-in (He et al., ICCV 2015, eq. 10)."""
     return init.Xavier(rnd_type="gaussian", factor_type="in", magnitude=2)
-
-
-def usable_backbones(model: str) -> list[str]:
-    """Names of the backbones that a registered model accepts."""
-    patterns = MODELS.entry(model).meta.get("backbones", ())
-    return [n for n in BACKBONES.names() if any(fnmatch.fnmatchcase(n, p) for p in patterns)]
 
 
 class SegmentationModel(gluon.HybridBlock):
@@ -47,9 +40,13 @@ class SegmentationModel(gluon.HybridBlock):
         Stride of the deepest feature map.
     aux : bool
         Whether the auxiliary maps are computed.
+    **backbone_options
+        Further arguments of the backbone.
 
     Attributes
     ----------
+    auxiliary : tuple of str
+        Children that only the auxiliary maps need.
     align_corners : bool
         How maps are resized to the input.
     divisor : int
@@ -68,6 +65,7 @@ class SegmentationModel(gluon.HybridBlock):
         If the model does not accept the backbone.
     """
 
+    auxiliary: ClassVar[tuple[str, ...]] = ("aux_head",)
     align_corners = True
     divisor = 1
     min_size = 1
@@ -79,13 +77,14 @@ class SegmentationModel(gluon.HybridBlock):
         norm: str | NormLayer = "bn",
         output_stride: int = 32,
         aux: bool = False,
+        **backbone_options: Any,
     ):
         super().__init__(prefix=f"{type(self).__name__.lower()}_")
         self.num_classes, self.aux, self.norm, self.output_stride = num_classes, aux, make_norm(norm), output_stride
         self._view: InferenceView | None = None
         name = self._accepted(backbone)
         with self.name_scope():
-            self.backbone = build_backbone(name, self.norm, output_stride)
+            self.backbone = build_backbone(name, self.norm, output_stride, **backbone_options)
 
     def _accepted(self, backbone: str) -> str:
         """Official name of the backbone, if the model accepts it."""
@@ -223,7 +222,7 @@ class InferenceView(gluon.HybridBlock):
     def __init__(self, model: SegmentationModel):
         super().__init__(prefix=model.prefix)
         for name, child in model._children.items():
-            if name != "aux_head":
+            if name not in model.auxiliary:
                 self.register_child(child, name)
         self._maps: Callable[..., Iterator[Any]] = model.maps
         self._check: Callable[[Any], None] = lambda x: check_input(model, x)

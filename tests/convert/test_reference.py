@@ -8,6 +8,8 @@ from mxnetseg.convert import build_reference, load_reference, systems
 from mxnetseg.errors import ConfigError, NameNotFoundError
 
 QUICK = [
+    "EPRNetCls__eprnet_cls__c1000_128x128_g220",
+    "EPRNet__eprnet_cls__nc19_128x128_g220",
     "ACFNet__resnet18__nc19_128x128_b2_g170",
     "AlignSeg__resnet18__nc19_128x128_g150",
     "AttaNet__resnet18__nc19_128x128_b2_g170",
@@ -27,6 +29,8 @@ QUICK = [
     "SwiftResNet__resnet18__nc19_128x128_aux_g170",
 ]
 SLOW = [
+    "EPRNetCls__eprnet_cls_light__c1000_128x128_g170",
+    "EPRNet__eprnet_cls_light__nc19_128x128_g170",
     "CANetv1__resnet50__nc19_128x128_g170",
     "DeepLabv3PlusR__resnet50__nc19_96x96_g170",
     "DeepLabv3PlusX__xception65__nc19_96x96_g170",

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from mxnet import gluon
+from mxnet import gluon, nd
 
 from ...errors import ConfigError
 from ...registry import BACKBONES
@@ -17,7 +18,7 @@ class Backbone(gluon.HybridBlock):
     """Feature extractor.
 
     Inputs: image (N, 3, H, W). Outputs: c1, c2, c3, c4 of (N, channels[i], ceil(H / stride), ceil(W / stride)),
-    at strides 4, 8, 16 and 32, or less for c3 and c4 where the backbone is dilated.
+    at strides 4, 8, 16 and 32, or less for c3 and c4 where the backbone is dilated; a backbone that differs says so.
 
     Attributes
     ----------
@@ -38,6 +39,10 @@ class Backbone(gluon.HybridBlock):
                 return ours + name.removeprefix(theirs)
         return name
 
+    def own_arrays(self, arrays: Mapping[str, nd.NDArray]) -> Mapping[str, nd.NDArray]:
+        """Pretrained tensors, adapted to this backbone where their shape depends on the size of the images."""
+        return arrays
+
 
 def require_stride(name: str, output_stride: int, supported: tuple[int, ...]) -> None:
     """Check that a backbone exists at an output stride.
@@ -55,7 +60,7 @@ def require_stride(name: str, output_stride: int, supported: tuple[int, ...]) ->
         )
 
 
-def build_backbone(name: str, norm: str | NormLayer = "bn", output_stride: int = 32) -> Backbone:
+def build_backbone(name: str, norm: str | NormLayer = "bn", output_stride: int = 32, **options: Any) -> Backbone:
     """Build a registered backbone, without weights.
 
     Parameters
@@ -66,6 +71,8 @@ def build_backbone(name: str, norm: str | NormLayer = "bn", output_stride: int =
         Normalisation (see :func:`..layers.norm.make_norm`).
     output_stride : int
         Stride of c4: 32, or 8 or 16 where the backbone has it.
+    **options
+        Further arguments of this backbone.
 
     Raises
     ------
@@ -75,4 +82,4 @@ def build_backbone(name: str, norm: str | NormLayer = "bn", output_stride: int =
         If the backbone does not have that output stride.
     """
     builder: Any = BACKBONES.get(name)
-    return builder(make_norm(norm), output_stride)
+    return builder(make_norm(norm), output_stride, **options)
