@@ -8,10 +8,15 @@ import re
 import socket
 from pathlib import Path
 
-__all__ = ["remove_stray_files", "replace_file"]
+__all__ = ["remove_stray_files", "replace_file", "temporary_path"]
 
 _HOST = re.sub(r"\W", "", socket.gethostname())[:24] or "host"
 _STRAY = re.compile(r"\..+\.(?P<host>\w+)-(?P<pid>\d+)\.tmp")
+
+
+def temporary_path(path: Path) -> Path:
+    """Hidden place beside `path` to write it first; :func:`remove_stray_files` knows its form."""
+    return path.with_name(f".{path.name}.{_HOST}-{os.getpid()}.tmp")
 
 
 def replace_file(path: Path, data: bytes | bytearray) -> None:
@@ -22,7 +27,7 @@ def replace_file(path: Path, data: bytes | bytearray) -> None:
     OSError
         If any of it fails; `path` is then what it was, and no temporary file stays.
     """
-    temporary = path.with_name(f".{path.name}.{_HOST}-{os.getpid()}.tmp")
+    temporary = temporary_path(path)
     try:
         with temporary.open("wb") as file:
             file.write(data)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 import zipfile
 
 import cv2
@@ -20,10 +22,11 @@ from mxnetseg.config import DataConfig
 from mxnetseg.data import build_dataset
 from mxnetseg.data.datasets.pascal_context import LABELS_459
 from mxnetseg.registry import DATASETS
-from mxnetseg.tools.prepare import STEPS
+from mxnetseg.tools.prepare import STEPS, sbd, workspace
 from mxnetseg.tools.prepare.isprs import tile_boxes
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*images found, the official split")
+ALSO_READY = ("CamVid", "SiftFlow")  # forms that are converted already are recognised
 
 
 def prepare(name, root, *words):
@@ -56,7 +59,7 @@ def test_every_data_set_with_steps_is_registered():
     assert set(STEPS) <= set(DATASETS.names())
 
 
-@pytest.mark.parametrize("form", [f for f in FORMS if FORMS[f].name not in STEPS])
+@pytest.mark.parametrize("form", [f for f in FORMS if FORMS[f].name not in STEPS or FORMS[f].name in ALSO_READY])
 @pytest.mark.parametrize("archive", ["zip", "gztar", None])
 def test_unpacking_gives_the_layout(tmp_path, capsys, form, archive):
     form, source = FORMS[form], tmp_path / "download" / "wrapped" / "twice"
@@ -138,6 +141,19 @@ def test_cocostuff(tmp_path):
     same(labels("COCOStuff", tmp_path / "COCOStuff", "val"), {"COCO_1": raw["COCO_1"].astype(int) - 1})
 
 
+def test_siftflow(tmp_path):
+    place, raw = "spatial_envelope_256x256_static_8outdoorcategories", {}
+    for i, name in enumerate("abc"):
+        raw[name] = mask(i, range(34))
+        write(tmp_path / f"s/Images/{place}/{name}.jpg", picture(i))
+        mat(tmp_path / f"s/SemanticLabels/{place}/{name}.mat", {"S": raw[name]})
+        mat(tmp_path / f"s/GeoLabels/{place}/{name}.mat", {"S": raw[name]})
+    lines(tmp_path / "s/TestSet1.txt", f"{place}\\b.jpg")
+    assert prepare("SiftFlow", tmp_path / "root", "--source", tmp_path / "s") == 0
+    same(labels("SiftFlow", tmp_path / "root", "train"), {n: raw[n].astype(int) - 1 for n in "ac"})
+    same(labels("SiftFlow", tmp_path / "root", "val"), {"b": raw["b"].astype(int) - 1})
+
+
 def test_mhp_merges_persons(tmp_path):
     base = tmp_path / "LV-MHP-v1"
     for name in ("1", "10", "7"):
@@ -164,7 +180,7 @@ def nyu_source(base, count=5, size=(20, 28)):
     labels = rng.integers(0, 895, (count, *size), dtype=np.uint16)
     labels[:, 0, :2] = 0, 894
     base.mkdir(parents=True)
-    with h5py.File(base / "nyu_depth_v2_labeled.mat", "w") as file:
+    with h5py.File(base / "nyu_depth_v2_labeled.mat", "w", userblock_size=512) as file:
         file["images"] = images.transpose(0, 3, 2, 1)
         file["labels"] = labels.transpose(0, 2, 1)
     mat(base / "splits.mat", {"trainNdxs": np.array([[5], [1], [3]]), "testNdxs": np.array([[2], [4]])})
@@ -179,7 +195,7 @@ def test_nyuv2(tmp_path, kind):
     if kind == "labels40":
         mat(tmp_path / "source/labels40.mat", {"labels40": raw.transpose(1, 2, 0)})
     elif kind == "labels40-hdf5":
-        with h5py.File(tmp_path / "source/labels40.mat", "w") as file:
+        with h5py.File(tmp_path / "source/labels40.mat", "w", userblock_size=512) as file:
             file["labels40"] = raw.transpose(0, 2, 1)
     else:
         table = rng.integers(1, 41, 894)
@@ -476,6 +492,16 @@ def test_synthetic_is_generated(tmp_path, monkeypatch, capsys):
     assert "data.options" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("name", [n for n in DATASETS.names() if n not in ("Custom", "Synthetic")])
+def test_nothing_to_prepare_is_said(tmp_path, capsys, name):
+    assert prepare(name, tmp_path / "root") == 2
+    message = capsys.readouterr().err
+    assert str(tmp_path / "root") in message
+    assert DATASETS.get(name).layout in message
+    assert DATASETS.get(name).source in message
+    assert not (tmp_path / "root").exists()
+
+
 @pytest.mark.parametrize("name", STEPS)
 def test_missing_sources_are_named(tmp_path, capsys, name):
     (tmp_path / "empty").mkdir()
@@ -491,8 +517,6 @@ def test_missing_sources_are_named(tmp_path, capsys, name):
 
 
 def test_an_interrupted_preparation_goes_on(tmp_path, monkeypatch):
-    from mxnetseg.tools.prepare import sbd
-
     source, root = tmp_path / "source", tmp_path / "SBD"
     raw = sbd_source(source, list("abcdef"), 4)
     made, original = [], sbd.read_sbd_mask
@@ -538,8 +562,6 @@ def test_sources_are_never_changed(tmp_path):
 
 
 def test_copies_where_links_are_impossible(tmp_path, monkeypatch):
-    from mxnetseg.tools.prepare import workspace
-
     def refuse(*_):
         raise OSError("cross-device link")
 
@@ -556,10 +578,7 @@ def test_a_source_around_the_root_is_refused(tmp_path, capsys):
     assert "holds" in capsys.readouterr().err
 
 
-def test_preparing_does_not_import_mxnet(tmp_path):
-    import subprocess
-    import sys
-
+def test_mxnet_is_not_imported(tmp_path):
     FORMS["cityscapes"].make(tmp_path)
     code = f"import sys; from mxnetseg.cli import main; main(['prepare', 'Cityscapes', '--root', {str(tmp_path)!r}]); "
     subprocess.run([sys.executable, "-c", code + "assert 'mxnet' not in sys.modules"], check=True)

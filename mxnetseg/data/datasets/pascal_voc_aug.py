@@ -28,7 +28,10 @@ class PascalVOCAug(SegmentationDataset):
     palette = voc_palette(21)
     id_map = identity(21, 255)
     layout = "img_aug/, cls_aug/ (index PNG) and <split>.txt with lines 'image mask'"
-    source = "convert the .mat masks of SBD to index PNG, then copy the masks of VOC 2012 over them"
+    source = (
+        "unpack VOC 2012 and SBD (benchmark.tgz, http://home.bharathh.info/pubs/codes/SBD/download.html) into "
+        "VOCdevkit/VOC2012 and VOCdevkit/SBD, run `mxnetseg prepare PascalVOCAug`"
+    )
 
     def find(self, split: str) -> list[Sample]:
         """Samples in the order of the list file."""

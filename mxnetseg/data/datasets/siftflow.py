@@ -30,7 +30,9 @@ class SiftFlow(SegmentationDataset):
     palette = voc_palette(33)
     id_map = shifted(33)
     layout = "images/<name>.jpg, labels/<name>.png, {train,val}.txt"
-    source = "get LabelMe's outdoor images and masks from https://people.csail.mit.edu/celiu/SIFTflow/"
+    source = (
+        "get SiftFlowDataset.zip from https://people.csail.mit.edu/celiu/SIFTflow/, run `mxnetseg prepare SiftFlow`"
+    )
 
     def find(self, split: str) -> list[Sample]:
         """Samples in the order of the list file."""

@@ -33,6 +33,7 @@ STEPS = {
     "PascalVOCAug": "pascal_voc_aug",
     "Potsdam": "isprs",
     "SBD": "sbd",
+    "SiftFlow": "siftflow",
     "StanfordBackground": "stanford_background",
     "Vaihingen": "isprs",
     "WeizmannHorses": "weizmann_horses",
@@ -101,12 +102,21 @@ def _prepare(entry: Entry, root: Path, given: tuple[Path, ...], overrides: list[
         print(f"{entry.name} is prepared already (remove {work.manifest_path.name} to do it again)")
     else:
         work.open()
-        steps(work, **options)
+        _take(steps, work, splits)
         splits = _open_splits(entry, root)
         if not _sizes(splits):
             raise next(iter(splits.values()))
         work.close(_sizes(splits))
     _report(entry, root, splits)
+
+
+def _take(steps: Callable[[Workspace], None], work: Workspace, splits: dict[str, int | DataError]) -> None:
+    """Run the conversion; where there is nothing at all, the data set's own message says more."""
+    try:
+        steps(work, **work.options)
+    except DataError as error:
+        nothing = not work.given and not work.root.is_dir()
+        raise (next(iter(splits.values())) if nothing else error) from error
 
 
 def _options(steps: Callable[[Workspace], None], overrides: list[str]) -> dict[str, int]:

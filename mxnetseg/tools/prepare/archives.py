@@ -16,6 +16,7 @@ from typing import IO
 
 from tqdm import tqdm
 
+from ...engine.atomic import temporary_path
 from ...errors import DataError
 
 __all__ = ["ARCHIVE_SUFFIXES", "extract", "is_archive"]
@@ -113,7 +114,7 @@ def _wanted(members: list[_Member], folder: Path) -> Iterator[tuple[_Member, Pat
 
 def _write(content: IO[bytes], path: Path, size: int, bar: tqdm) -> None:
     """Copy through a temporary file; more bytes than were announced are an error."""
-    temporary, written = path.with_name(f".{path.name}.{os.getpid()}.tmp"), 0
+    temporary, written = temporary_path(path), 0
     try:
         with temporary.open("wb") as file:
             while block := content.read(1 << 20):

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ...data.datasets.pascal_context import LABELS_459
+from ...data.files import list_entries
 from .coco_masks import draw, read_annotations
 from .matlab import read_mat
 from .workspace import Workspace
@@ -23,8 +24,8 @@ _PLACE[list(LABELS_459)] = np.arange(1, len(LABELS_459) + 1)
 def prepare(work: Workspace) -> None:
     """Write ``Labels_59/<id>.png`` and the lists; place the images of VOC 2010.
 
-    The labels come from ``trainval_merged.json``, or from MATLAB files ``<id>.mat`` with ``LabelMap`` beside
-    lists ``train.txt`` and ``val.txt``.
+    The labels come from ``trainval_merged.json``, or from MATLAB files ``<id>.mat`` with ``LabelMap`` and
+    the lists ``train.txt`` and ``val.txt`` in the same folder or above it.
     """
     merged = next(iter(work.look_for("trainval_merged.json")), None)
     lists = _from_json(work, merged) if merged else _from_matlab(work)
@@ -61,12 +62,13 @@ def _drawn(image: dict[str, Any], annotations: list[dict[str, Any]]) -> np.ndarr
 
 
 def _from_matlab(work: Workspace) -> dict[str, list[str]]:
+    folder = work.find("*.mat", "neither trainval_merged.json nor masks of 459 labels").parent
     lists = {}
     for split in ("train", "val"):
-        path = work.find(f"{split}.txt", "neither trainval_merged.json nor the lists beside the MATLAB files")
-        lists[split] = path.read_text(encoding="utf-8").split()
+        beside = folder / f"{split}.txt"
+        path = beside if beside.is_file() else folder.parent / f"{split}.txt"
+        lists[split] = list_entries(path, work.remedy)
     stems = sorted({s for names in lists.values() for s in names})
-    folder = work.find(f"{stems[0]}.mat", "PASCAL Context's masks").parent
     work.convert("masks", ((f"Labels_59/{s}.png", partial(_mapped, folder / f"{s}.mat")) for s in stems))
     return lists
 

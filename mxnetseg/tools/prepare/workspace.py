@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from ...engine.atomic import remove_stray_files, replace_file
+from ...engine.atomic import remove_stray_files, replace_file, temporary_path
 from ...errors import DataError
 from .archives import extract, is_archive
 
@@ -61,6 +61,7 @@ class Workspace:
     progress: bool = True
     folders: list[Path] = field(default_factory=list)
     _resumed: bool = False
+    _folders_in_use: set[Path] = field(default_factory=set)
 
     def __post_init__(self):
         for path in self.given:
@@ -69,18 +70,15 @@ class Workspace:
                 raise DataError(f"source {what}: {path}", "a folder, or a .zip or .tar[.gz|.bz2|.xz] file", self.remedy)
 
     def open(self) -> None:
-        """Unpack the archives and note which sources are used.
+        """Unpack the archives.
 
         Raises
         ------
         DataError
             If an archive is damaged or not safe.
         """
-        self.root.mkdir(parents=True, exist_ok=True)
         manifest = self.manifest()
         self._resumed = manifest is not None and manifest["made"] == self._identity()
-        if not self._resumed:
-            self._write_manifest({"complete": False})
         self.folders = [self.unpack(p) if p.is_file() else p for p in self.given]
         self.folders.append(self.root)
 
@@ -159,13 +157,8 @@ class Workspace:
         jobs : iterable of (str, function)
             Path below the root, and what makes the array: (H, W) ids or (H, W, 3) RGB.
         """
-        cleaned: set[Path] = set()
         for name, make in tqdm(list(jobs), title, unit="file", disable=not self.progress or None):
-            path = self.root / name
-            if path.parent not in cleaned:
-                path.parent.mkdir(parents=True, exist_ok=True)
-                remove_stray_files(path.parent)
-                cleaned.add(path.parent)
+            path = self._target(name)
             if not (self._resumed and path.is_file()):
                 array = make()
                 replace_file(path, cv2.imencode(".png", array[..., ::-1] if array.ndim == 3 else array)[1].tobytes())
@@ -181,11 +174,10 @@ class Workspace:
             File, and its new path below the root.
         """
         for source, name in tqdm(list(files), title, unit="file", disable=not self.progress or None):
-            target = self.root / name
+            target = self._target(name)
             if target.exists() and (source.samefile(target) or self._resumed):
                 continue
-            target.parent.mkdir(parents=True, exist_ok=True)
-            temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+            temporary = temporary_path(target)
             try:
                 try:
                     os.link(source, temporary)
@@ -212,9 +204,18 @@ class Workspace:
 
     def write_list(self, name: str, lines: Iterable[str]) -> None:
         """Write a list file below the root."""
+        replace_file(self._target(name), "".join(f"{line}\n" for line in lines).encode())
+
+    def _target(self, name: str) -> Path:
+        """Path below the root; before the first use of its folder, what killed runs left there is removed."""
         path = self.root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        replace_file(path, "".join(f"{line}\n" for line in lines).encode())
+        if path.parent not in self._folders_in_use:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            remove_stray_files(path.parent)
+            if not self._folders_in_use and not self._resumed:
+                self._write_manifest({"complete": False})
+            self._folders_in_use.add(path.parent)
+        return path
 
 
 def _is_hidden(path: Path) -> bool:
