@@ -26,7 +26,10 @@ QUICK = [
     "FCNResNet__resnet18__nc19_96x96_os32_noaux",
     "FaPN__resnet18__nc19_96x96_noaux_g170",
     "SwiftResNetPr__resnet18__nc19_128x128_aux_g170",
+    "SemanticFPN__resnet50__nc19_96x96_g170",
     "SwiftResNet__resnet18__nc19_128x128_aux_g170",
+    "VisionTransformer__tiny__cls_c10_64x64_b2_g170",
+    "VisionTransformer__tiny__mean_c10_64x64_b2_g170",
 ]
 SLOW = [
     "EPRNetCls__eprnet_cls_light__c1000_128x128_g170",
@@ -45,8 +48,10 @@ SLOW = [
     "FCNResNet__resnet50__nc19_96x96_os32_noaux_g170",
     "GFFNet__resnet50__nc19_96x96_aux_g170",
     "PSPNet__resnet50__nc19_96x96_aux_g170",
-    "SemanticFPN__resnet50__nc19_96x96_g170",
     "FaPN__resnet50__nc19_96x96_aux_g170",
+    "SETR__vit_large_16__mla_nc19_96x96_aux_g170",
+    "SETR__vit_large_16__naive_nc19_96x96_aux_g170",
+    "SETR__vit_large_16__pup_nc19_96x96_aux_g170",
     "SeENet__resnet50__nc19_96x96_aux_g170",
 ]
 
