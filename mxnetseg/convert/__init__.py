@@ -3,7 +3,8 @@
 Each system is one module of this package that offers two functions:
 
 * ``build(model, **kwargs)``: our network for an official class name and its official arguments;
-* ``names(net, official)``: our structural parameter name for each official tensor name.
+* ``names(net, official)``: our structural parameter name for each official tensor name, None for a tensor that has no
+  part in the network's output.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["build_reference", "load_reference", "systems"]
 
-_HELPERS = ("__init__", "reference")
+_HELPERS = ("__init__", "pytorch", "reference")
 
 
 def systems() -> list[str]:

@@ -28,16 +28,19 @@ class LoadReport:
         Tensors for which the network has no parameter.
     mismatched : list of (str, tuple, tuple)
         Name, shape found and shape expected of tensors that do not fit; the parameters keep their values.
+    ignored : list of str
+        Tensors that have no part in the network's output, such as PyTorch's counters of batches.
     """
 
     loaded: list[str] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
     unused: list[str] = field(default_factory=list)
     mismatched: list[tuple[str, tuple[int, ...], tuple[int, ...]]] = field(default_factory=list)
+    ignored: list[str] = field(default_factory=list)
 
     @property
     def complete(self) -> bool:
-        """Whether every parameter was loaded and every tensor was used."""
+        """Whether every parameter was loaded and every tensor was used, or is known to have no part in the output."""
         return not (self.missing or self.unused or self.mismatched)
 
     def __str__(self) -> str:
@@ -48,10 +51,13 @@ class LoadReport:
             f"mismatched, keeps its initial value: {name} is {found}, expected {expected}"
             for name, found, expected in self.mismatched
         ]
+        lines += [f"ignored, has no part in the output: {name}" for name in self.ignored]
         return "\n".join(lines)
 
 
-def load_arrays(net: gluon.Block, arrays: Mapping[str, Any], names: Mapping[str, str] | None = None) -> LoadReport:
+def load_arrays(
+    net: gluon.Block, arrays: Mapping[str, Any], names: Mapping[str, str | None] | None = None
+) -> LoadReport:
     """Copy arrays into the initialised parameters of a network.
 
     Parameters
@@ -61,7 +67,7 @@ def load_arrays(net: gluon.Block, arrays: Mapping[str, Any], names: Mapping[str,
     arrays : mapping of str to array
         Values by name.
     names : mapping of str to str, optional
-        Structural parameter name of each entry of `arrays`; the same name when not given.
+        Structural parameter name of each entry of `arrays`, None for those to ignore; the same name when not given.
 
     Returns
     -------
@@ -72,7 +78,9 @@ def load_arrays(net: gluon.Block, arrays: Mapping[str, Any], names: Mapping[str,
     report, filled = LoadReport(), set()
     for name, value in arrays.items():
         target = names.get(name, name) if names else name
-        if target not in parameters:
+        if target is None:
+            report.ignored.append(name)
+        elif target not in parameters:
             report.unused.append(name)
         elif tuple(value.shape) != tuple(parameters[target].shape):
             report.mismatched.append((name, tuple(value.shape), tuple(parameters[target].shape)))
