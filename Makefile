@@ -12,7 +12,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
-.PHONY: help quickstart setup setup-dev test test-slow lint format bench doctor versions clean
+.PHONY: help quickstart setup setup-dev test test-slow lint format tables oracles bench doctor versions clean
 
 help: ## list the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,6 +38,12 @@ lint: $(STAMP_DEV) ## check style
 format: $(STAMP_DEV) ## repair what the style check can repair
 	@$(BIN)/ruff check --fix $(wildcard $(CODE))
 	@$(BIN)/ruff format $(wildcard $(CODE))
+
+tables: $(STAMP) ## write the README's tables of models and data sets
+	@$(BIN)/python -m mxnetseg.tools.tables
+
+oracles: $(STAMP) ## run the reference cases and record how equal the networks are (ARGS=<models>)
+	@$(BIN)/python tests/convert/record_oracles.py $(ARGS)
 
 bench: $(STAMP) ## run the benchmarks of this project one after the other
 	@for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python $$file $(ARGS); done

@@ -1,0 +1,144 @@
+"""The README's tables of models and data sets, written from the registry.
+
+``python -m mxnetseg.tools.tables`` writes them between their markers; with ``--check`` it only says whether they are
+up to date. Parameters and multiply-accumulates come from the networks' symbols: no weights are made.
+"""
+
+from __future__ import annotations
+
+import argparse
+import inspect
+import json
+import re
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from ..registry import DATASETS, MODELS, Entry
+from .listing import config_rows
+
+__all__ = ["dataset_table", "figures", "main", "model_table", "splice"]
+
+ROOT = Path(__file__).resolve().parents[2]
+README = ROOT / "README.md"
+ORACLES = ROOT / "docs" / "oracles.json"
+CLASSES, SIZE = 19, (512, 1024)
+_MARKERS = "<!-- {0}: written by `make tables` -->\n", "<!-- end of {0} -->\n"
+
+
+def figures(entry: Entry) -> tuple[str, str]:
+    """Parameters and multiply-accumulates of a model on its default backbone, as the table shows them.
+
+    19 classes, auxiliary heads left out, one image of 512x1024 (or the next multiple that the model accepts).
+    """
+    constructor = entry.load()
+    options = {"aux": False} if "aux" in inspect.signature(constructor).parameters else {}
+    network = constructor(CLASSES, **options)
+    height, width = (-(-side // network.divisor) * network.divisor for side in SIZE)
+    return f"{network.parameter_count() / 1e6:.2f} M", f"{network.macs(height, width) / 1e9:.1f} G"
+
+
+def _published() -> dict[str, str]:
+    """Best published single-scale mIoU of each model's configurations, per data set."""
+    best: dict[str, dict[str, float]] = {}
+    for row in config_rows():
+        if row["mIoU"]:
+            scores = best.setdefault(row["model"], {})
+            scores[row["data"]] = max(row["mIoU"], scores.get(row["data"], 0))
+    return {model: ", ".join(f"{data} {score}" for data, score in scores.items()) for model, scores in best.items()}
+
+
+def _equality(oracle: dict[str, Any] | None) -> str:
+    """How many reference cases a model meets, and its largest relative error in plain and in strong-signal cases."""
+    if oracle is None:
+        return "no reference"
+    cases = f"{oracle['equal']}" if oracle["equal"] == oracle["cases"] else f"{oracle['equal']} of {oracle['cases']}"
+    return f"{cases} cases, {oracle['worst']:.0e} / {oracle['worst_strong']:.0e}"
+
+
+def _code(names: Iterable[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names)
+
+
+def _markdown(titles: dict[str, str], rows: list[list[str]]) -> str:
+    """Table of `titles` (title: alignment) and rows."""
+    lines = [list(titles), list(titles.values()), *rows]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def model_table(costs: dict[str, tuple[str, str]]) -> str:
+    """Markdown table of all models.
+
+    Parameters
+    ----------
+    costs : dict
+        :func:`figures` by model name.
+    """
+    published, oracles = _published(), json.loads(ORACLES.read_text(encoding="utf-8"))
+    rows = []
+    for entry in MODELS.entries():
+        backbones = f"{_code(entry.meta['backbones'])} (`{entry.meta['default_backbone']}`)"
+        scores, equality = published.get(entry.name, ""), _equality(oracles.get(entry.name))
+        row = [f"`{entry.name}`", _code(entry.aliases), backbones, *costs[entry.name], scores, equality]
+        rows.append([*row, entry.meta["paper"]])
+    titles = {"model": ":--", "short names": ":--", "backbones (default)": ":--", "parameters": "--:", "MACs": "--:"}
+    return _markdown(titles | {"published mIoU": ":--", "equal to the original": ":--", "paper": ":--"}, rows)
+
+
+def dataset_table() -> str:
+    """Markdown table of all data sets."""
+    rows = []
+    for entry in DATASETS.entries():
+        splits = ", ".join(f"{k} {v}" if v else k for k, v in entry.meta["splits"].items())
+        classes, home = entry.meta["classes"], entry.meta.get("homepage", "")
+        name = f"[`{entry.name}`]({home})" if home else f"`{entry.name}`"
+        rows.append([name, _code(entry.aliases), str(classes or "yours"), splits or "yours"])
+        rows[-1].append(entry.summary.replace("``", "`"))
+    return _markdown({"data set": ":--", "short names": ":--", "classes": "--:", "images": ":--", "": ":--"}, rows)
+
+
+def _block(text: str, name: str) -> re.Match[str]:
+    begin, end = (re.escape(marker.format(name)) for marker in _MARKERS)
+    found = re.search(f"(?<={begin})(.*?)(?={end})", text, re.S)
+    if found is None:
+        raise ValueError(f"no markers of {name!r} in the text")
+    return found
+
+
+def splice(text: str, name: str, table: str) -> str:
+    """Put a table between the markers of its name.
+
+    Raises
+    ------
+    ValueError
+        If the text has no such markers.
+    """
+    found = _block(text, name)
+    return text[: found.start()] + table + text[found.end() :]
+
+
+def written_costs(text: str) -> dict[str, tuple[str, str]]:
+    """Parameters and multiply-accumulates that the table in `text` has."""
+    rows = [[cell.strip() for cell in line.split(" | ")] for line in _block(text, "models")[1].splitlines()[2:]]
+    return {row[0].strip("|` "): (row[3], row[4]) for row in rows}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Write or check the tables; 1 if they are out of date."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--check", action="store_true", help="change nothing")
+    args = parser.parse_args(argv)
+    text = README.read_text(encoding="utf-8")
+    costs = {entry.name: figures(entry) for entry in MODELS.entries()}
+    fresh = splice(splice(text, "models", model_table(costs)), "data sets", dataset_table())
+    if fresh == text:
+        return 0
+    if not args.check:
+        README.write_text(fresh, encoding="utf-8")
+    print(f"{README.name}: " + ("tables are out of date, run `make tables`" if args.check else "tables written"))
+    return int(args.check)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
