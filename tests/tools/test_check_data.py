@@ -309,6 +309,12 @@ def test_planted_fault_is_found(root, fault):
     assert all(f.split in ("train", "val") for f in found)
 
 
+def test_two_faults_of_one_sample_are_both_found(root):
+    image_of(root).write_text("<html>404</html>")
+    replace_mask(root, picture(3))
+    assert [f.kind for f in findings(root)] == ["damaged-image", "colour-mask"]
+
+
 def listed(root, lines):
     (root / "train.txt").write_text("".join(f"images/train/{a}.png masks/train/{b}.png\n" for a, b in lines))
     return findings(root, ["train"], list="{split}.txt")

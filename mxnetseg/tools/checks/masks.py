@@ -77,7 +77,11 @@ def _out_of_range(dataset: SegmentationDataset, path: Path, raw: np.ndarray) -> 
 
 def _form(dataset: SegmentationDataset, path: Path, raw: np.ndarray) -> Iterator[Finding]:
     """Yield what the file's format says: loss, frames, a palette that contradicts the ids."""
-    with Image.open(path) as image:
+    try:
+        image = Image.open(path)
+    except (OSError, Image.DecompressionBombError):  # a format or size that only OpenCV reads
+        return
+    with image:
         if image.format in _LOSSY:
             cause = f"{image.format}: compression changes the ids along every border"
             yield Finding("lossy-mask", str(path), cause, "export the masks again as PNG; repairing does not work")
@@ -136,7 +140,12 @@ def _meaning(dataset: SegmentationDataset, colors: np.ndarray, mode: str) -> tup
 
 def _holds_ids(dataset: SegmentationDataset, path: Path) -> bool:
     """Whether a file could be a mask of this data set."""
-    with Image.open(path) as image:
+    try:
+        image = open_strictly(path)
+        image.load()
+    except (OSError, SyntaxError, Image.DecompressionBombError):
+        return False
+    with image:
         if image.mode not in ("L", "P", "I;16", "I", "1"):
             return False
         return set(np.unique(np.asarray(image)).tolist()) <= dataset.id_map.keys()
