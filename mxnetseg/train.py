@@ -51,7 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--backbone", metavar="NAME", help="its backbone; the network's own default when left out")
     add("--data", metavar="NAME", help="data set (`mxnetseg list datasets`)")
     add("--data-root", metavar="DIR", help="folder of the data set")
-    add("--config", metavar="FILE", help="YAML configuration, e.g. one of configs/")
+    add("--config", metavar="FILE", help="YAML file, or a name that `mxnetseg list configs` shows, e.g. pretty-surf-1")
     add(
         "--ctx",
         nargs="+",

@@ -19,7 +19,7 @@ HELP = "Print every configuration key, or the resolved configuration of a file w
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
-    parser.add_argument("file", nargs="?", help="YAML file to resolve")
+    parser.add_argument("file", nargs="?", help="YAML file, or name of a shipped configuration, to resolve")
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="values that win over the file's")
     parser.add_argument("--json", action="store_true", help="print JSON")
 
