@@ -66,7 +66,7 @@ class FCNResNet(_FCN):
 
 @MODELS.register(
     "FCNMobileNet",
-    backbones=("mobilenet*",),
+    backbones=("mobilenet_v2*",),
     default_backbone="mobilenet_v2_1_0",
     paper="Long et al., CVPR 2015; Sandler et al., CVPR 2018",
 )

@@ -12,7 +12,7 @@ from mxnetseg.losses import build_loss
 from mxnetseg.registry import MODELS
 
 SIZE, STEPS = (64, 96), 6
-EVERYDAY = ("BiSeNetX", "FCNMobileNet", "FastSCNN", "SwiftResNet")
+EVERYDAY = ("FCNMobileNet", "FastSCNN", "SwiftResNet")
 EACH = [name if name in EVERYDAY else pytest.param(name, marks=pytest.mark.slow) for name in MODELS.names()]
 
 
