@@ -143,7 +143,9 @@ class Workspace:
         if found is None:
             places = ", ".join(str(f) for f in self.folders)
             raise DataError(
-                f"{what} ({pattern}) not found below {places}", "", f"{self.remedy}; --source FILE_OR_FOLDER"
+                f"{what} ({pattern}) not found below {places}",
+                "",
+                f"{self.remedy}; name the place of the files with --source",
             )
         return found
 
