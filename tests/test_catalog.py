@@ -44,6 +44,21 @@ ROWS = [
     ("nyuv2/pspnet_resnet101", ["grateful-vortex-8"], {"PA": 71.3, "mIoU": 43.0, "PA_ms": 71.9, "mIoU_ms": 43.6}),
     ("nyuv2/deeplabv3plusr_resnet101", ["comfy-dew-31"], {"PA": 73.5, "mIoU": 46.0, "PA_ms": 74.3, "mIoU_ms": 47.2}),
 ]
+# Published recipes: crop, base size, batch, GPUs, epochs, learning rate there, factor of the heads.
+RECIPES = {
+    "pretty-surf-1": (768, 2048, 8, 4, 200, 0.001, 10),
+    "cityscapes/bisenetr_resnet18": (1024, 2048, 8, 4, 240, 0.01, 1),
+    "effortless-dust-25": (1024, 2048, 8, 4, 240, 0.01, 1),
+    "neapolitan-pastry-1": (768, 2048, 8, 8, 240, 0.01, 1),
+    "glad-voice-1": (512, 520, 16, 8, 80, 0.001, 10),
+    "fearless-firefly-5": (512, 520, 16, 8, 80, 0.001, 10),
+    "peachy-snow-4": (480, 520, 16, 8, 80, 0.001, 10),
+    "smart-valley-12": (480, 520, 16, 8, 80, 0.001, 10),
+    "robust-pine-18": (480, 520, 16, 8, 80, 0.001, 10),
+    "hopeful-snowflake-1": (480, 640, 16, 4, 120, 0.01, 1),
+    "grateful-vortex-8": (480, 640, 16, 4, 180, 0.01, 1),
+    "comfy-dew-31": (480, 640, 16, 8, 240, 0.001, 10),
+}
 SHARED_NAMES = {"silver-brook-24"}
 
 
@@ -55,6 +70,21 @@ def test_published_row(name, aliases, published):
     assert config.published["split"] == ("test" if name.endswith("trainval") else "val")
     for alias in set(aliases) - SHARED_NAMES:
         assert load_config(alias) == config
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_published_recipe(name):
+    """The original's gradient was divided by batch / GPUs once more; rate and weight decay make up for it."""
+    crop, base, batch, gpus, epochs, rate, head = RECIPES[name]
+    config = load_config(name)
+    assert (config.data.crop_size, config.data.base_size) == (crop, base)
+    assert (config.train.batch_size, config.train.epochs) == (batch, epochs)
+    optimizer, schedule = config.optimizer, config.schedule
+    assert (optimizer.name, optimizer.momentum, optimizer.head_lr_mult) == ("sgd", 0.9, head)
+    assert optimizer.lr == pytest.approx(rate * gpus / batch)
+    assert optimizer.wd == pytest.approx(1e-4 * batch / gpus)
+    assert (schedule.name, schedule.power, schedule.target_lr) == ("poly", 0.9, 0)
+    assert (config.model.norm, config.model.pretrained) == ("syncbn", True)
 
 
 @pytest.mark.parametrize("file", shipped())
