@@ -321,24 +321,20 @@ def test_stanford_background(tmp_path):
     same(labels("StanfordBackground", root, "train"), {n: raw[n] for n in ("0003", "0001")})
 
 
-@pytest.mark.parametrize("folders", [("rgb", "figure_ground"), ("horse", "mask")])
-def test_weizmann_horses(tmp_path, folders):
+@pytest.mark.parametrize("published", [True, False])
+def test_weizmann_horses(tmp_path, published):
     base = tmp_path / "weizmann_horse_db"
+    images, masks = ("rgb", "figure_ground") if published else ("horse", "mask")
     expected = {}
     for i in range(5):
-        label = np.zeros((24, 32), int)
+        label = expected[f"horse{i:03d}"] = np.zeros((24, 32), int)
         label[4 + i : 20, 8:16] = 1
-        expected[f"horse{i:03d}"] = label
-        write(base / folders[0] / f"horse{i:03d}.jpg", picture(i))
-        write(base / folders[1] / f"horse{i:03d}.jpg", (255 * label).astype(np.uint8))
-    write(base / folders[1] / "horse001.jpg", expected["horse001"].astype(np.uint8))
-    root = tmp_path / "WeizHorses" if folders[0] == "rgb" else base
-    if folders[0] == "horse":
-        (base / folders[1] / "horse001.jpg").unlink()
-        write(base / folders[1] / "horse001.png", expected["horse001"].astype(np.uint8))
-    else:
-        write(base / folders[1] / "horse001.jpg", (255 * expected["horse001"]).astype(np.uint8))
-    assert prepare("WeizmannHorses", root, *(["--source", base] if folders[0] == "rgb" else [])) == 0
+        write(base / images / f"horse{i:03d}.jpg", picture(i))
+        ready = i == 1 and not published
+        mask_name = f"horse{i:03d}.{'png' if ready else 'jpg'}"
+        write(base / masks / mask_name, (label * (1 if ready else 255)).astype(np.uint8))
+    root = tmp_path / "WeizHorses" if published else base
+    assert prepare("WeizmannHorses", root, *(["--source", base] if published else [])) == 0
     same(labels("WeizmannHorses", root, "train"), {n: expected[n] for n in sorted(expected)[:4]})
     same(labels("WeizmannHorses", root, "val"), {n: expected[n] for n in sorted(expected)[4:]})
 
