@@ -2,6 +2,7 @@
 
 from .balance import WEIGHTINGS, class_weights
 from .findings import KINDS, Finding
-from .whole import Report, check_splits
+from .report import Report
+from .whole import check_splits
 
 __all__ = ["KINDS", "WEIGHTINGS", "Finding", "Report", "check_splits", "class_weights"]
