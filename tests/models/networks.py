@@ -22,6 +22,7 @@ OPTIONS = {
     "DeepLabv3": {"dilate": False},
     "DeepLabv3PlusR": {"dilate": False},
     "DeepLabv3PlusX": {"output_stride": 32},
+    "SETR": {"crop_size": 48},
 }
 # Deep enough to be tested at leisure only (the references of conversion cover its values).
 HEAVY = (
@@ -39,6 +40,7 @@ HEAVY = (
     "GFFNet",
     "HRNet",
     "ICNet",
+    "SETR",
     "SeENet",
     "SemanticFPN",
     "SwiftResNetPr",
@@ -49,7 +51,7 @@ GRADIENT_TOLERANCE = {"AlignSeg": 5e-2}
 EACH = [pytest.param(name, marks=pytest.mark.slow) if name in HEAVY else name for name in MODELS.names()]
 
 
-SMALL_BACKBONES = ("resnet18", "hrnet_w18_small_v1", "wideresnet16")
+SMALL_BACKBONES = ("resnet18", "vit_tiny_16", "hrnet_w18_small_v1", "wideresnet16", "mobilenet_v3_small_0_75")
 
 
 def small_backbone(model: str) -> str:

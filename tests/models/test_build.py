@@ -37,7 +37,8 @@ def test_default_backbone_is_usable(name):
 
 
 @pytest.mark.parametrize(
-    "name", ["resnet18_half", *(n for n in BACKBONES.names() if not n.startswith(("resnet1", "resnest1", "resnest2")))]
+    "name",
+    ["resnet18_half", *(n for n in BACKBONES.names() if not n.startswith(("resnet1", "resnest1", "resnest2", "vit_")))],
 )
 def test_backbone_channels_and_strides(name):
     meta = BACKBONES.entry(name).meta

@@ -74,7 +74,7 @@ def test_inference_has_no_auxiliary_operators(name):
     net = bare_model(name)
     names = set(net.symbol().list_inputs())
     every = set(net.collect_params())
-    auxiliary = set(net.aux_head.collect_params()) if net.aux else set()
+    auxiliary = {p for name in net.auxiliary if hasattr(net, name) for p in getattr(net, name).collect_params()}
     assert names == (every - auxiliary) | {"data"} == set(net.inference.collect_params()) | {"data"}
     assert net.symbol().list_outputs() == net.inference(mx.sym.var("data")).list_outputs()
     assert len(net.symbol().list_outputs()) == 1

@@ -29,7 +29,7 @@ def load_pretrained(backbone: Backbone, source: bool | str) -> None:
     """
     if source is False:
         return
-    arrays = _imagenet(backbone) if source is True else read_arrays(source)
+    arrays = backbone.own_arrays(_imagenet(backbone) if source is True else read_arrays(source))
     names = {name: _own_name(backbone, name) for name in arrays}
     report = load_arrays(backbone, arrays, names)
     wrong = report.missing + [name for name, _, _ in report.mismatched]

@@ -69,6 +69,8 @@ class AuxHead(gluon.HybridBlock):
         Constructor of the normalisation.
     activation : str
         Name of the activation.
+    channels : int, optional
+        Width of the first convolution; the smaller of `in_channels` and 256 when not given.
 
     Inputs: (N, in_channels, H, W). Outputs: (N, num_classes, H, W).
     """
@@ -79,9 +81,10 @@ class AuxHead(gluon.HybridBlock):
         in_channels: int = 0,
         norm_layer: NormLayer = nn.BatchNorm,
         activation: str = "relu",
+        channels: int | None = None,
     ):
         super().__init__()
-        width = _head_width(in_channels)
+        width = channels or _head_width(in_channels)
         self.conv1 = ConvModule2d(width, 1, in_channels=in_channels, norm_layer=norm_layer, activation=activation)
         self.conv2 = nn.Conv2D(num_classes, 1, in_channels=width)
 
