@@ -17,7 +17,7 @@ __all__ = ["DeepLabv3bPlus", "DeepLabv3bPlusHead"]
 
 @MODELS.register(
     "DeepLabv3bPlus",
-    aliases=("DeepLabWV3Plus",),
+    aliases=("deeplabv3bplus", "DeepLabWV3Plus"),
     backbones=("wideresnet*",),
     default_backbone="wideresnet38",
     paper="Zhu et al., CVPR 2019",

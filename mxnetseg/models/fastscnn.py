@@ -17,7 +17,6 @@ __all__ = ["FastSCNN", "FastSCNNHead", "FeatureFusion"]
 
 @MODELS.register(
     "FastSCNN",
-    aliases=("fast-scnn",),
     backbones=("fastscnn",),
     default_backbone="fastscnn",
     paper="Poudel et al., BMVC 2019",

@@ -17,7 +17,7 @@ __all__ = ["HRNet", "HRNetHead"]
 
 @MODELS.register(
     "HRNet",
-    aliases=("hrnetv2",),
+    aliases=("hrnet", "hrnetv2"),
     backbones=("hrnet_*",),
     default_backbone="hrnet_w48",
     paper="Wang et al., TPAMI 2020",
