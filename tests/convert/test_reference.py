@@ -52,6 +52,8 @@ SLOW = [
     "SETR__vit_large_16__mla_nc19_96x96_aux_g170",
     "SETR__vit_large_16__naive_nc19_96x96_aux_g170",
     "SETR__vit_large_16__pup_nc19_96x96_aux_g170",
+    "LadderDenseNet__densenet121__nc19_96x96_aux_g220",
+    "LadderDenseNet__densenet201__nc19_96x96_noaux_g220",
     "SeENet__resnet50__nc19_96x96_aux_g170",
 ]
 

@@ -40,6 +40,7 @@ HEAVY = (
     "GFFNet",
     "HRNet",
     "ICNet",
+    "LadderDenseNet",
     "SETR",
     "SeENet",
     "SemanticFPN",
