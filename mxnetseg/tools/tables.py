@@ -49,12 +49,14 @@ def _published() -> dict[str, str]:
     return {model: ", ".join(f"{data} {score}" for data, score in scores.items()) for model, scores in best.items()}
 
 
-def _equality(oracle: dict[str, Any] | None) -> str:
+def _equality(model: str, oracles: list[dict[str, Any]]) -> str:
     """How many reference cases a model meets, and its largest relative error in plain and in strong-signal cases."""
-    if oracle is None:
+    own = [oracle for oracle in oracles if oracle["model"] == model]
+    if not own:
         return "no reference"
-    cases = f"{oracle['equal']}" if oracle["equal"] == oracle["cases"] else f"{oracle['equal']} of {oracle['cases']}"
-    return f"{cases} cases, {oracle['worst']:.0e} / {oracle['worst_strong']:.0e}"
+    cases, equal = (sum(oracle[key] for oracle in own) for key in ("cases", "equal"))
+    worst, strong = (max(oracle[key] for oracle in own) for key in ("worst", "worst_strong"))
+    return f"{cases if cases == equal else f'{equal} of {cases}'} cases, {worst:.0e} / {strong:.0e}"
 
 
 def _code(names: Iterable[str]) -> str:
@@ -75,11 +77,11 @@ def model_table(costs: dict[str, tuple[str, str]]) -> str:
     costs : dict
         :func:`figures` by model name.
     """
-    published, oracles = _published(), json.loads(ORACLES.read_text(encoding="utf-8"))
+    published, oracles = _published(), [*json.loads(ORACLES.read_text(encoding="utf-8")).values()]
     rows = []
     for entry in MODELS.entries():
         backbones = f"{_code(entry.meta['backbones'])} (`{entry.meta['default_backbone']}`)"
-        scores, equality = published.get(entry.name, ""), _equality(oracles.get(entry.name))
+        scores, equality = published.get(entry.name, ""), _equality(entry.name, oracles)
         row = [f"`{entry.name}`", _code(entry.aliases), backbones, *costs[entry.name], scores, equality]
         rows.append([*row, entry.meta["paper"]])
     titles = {"model": ":--", "short names": ":--", "backbones (default)": ":--", "parameters": "--:", "MACs": "--:"}

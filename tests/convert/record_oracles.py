@@ -1,8 +1,9 @@
-"""Run the reference cases of MXNetSeg's networks and write what came out to docs/oracles.json.
+"""Run the reference cases of whole networks and write what came out to docs/oracles.json.
 
-    python tests/convert/record_oracles.py [MODEL ...]
+    python tests/convert/record_oracles.py [TEXT ...]
 
-The README's table of models is made from that file. With names only these models are run, the rest stays.
+The README's table of models is made from that file. Only official networks whose ``system/name`` contains one of the
+texts are run; the rest stays as it is.
 """
 
 from __future__ import annotations
@@ -18,14 +19,24 @@ ROOT = Path(__file__).resolve().parents[2]
 TARGET = ROOT / "docs" / "oracles.json"
 
 
-def paths_by_model(harness, folder: Path) -> dict[str, list[Path]]:
-    """Whole-network cases of MXNetSeg by the official name of the network."""
+def paths_by_network(harness, folder: Path) -> dict[str, list[Path]]:
+    """Whole-network cases by ``system/network``, of the systems that can be converted."""
+    from mxnetseg.convert import systems
+
     found: dict[str, list[Path]] = {}
     for path in harness.network_cases(folder):
-        system, model = path.name.split("__")[:2]
-        if system == "mxnetseg":
-            found.setdefault(model, []).append(path)
+        system, network = path.name.split("__")[:2]
+        if system in systems():
+            found.setdefault(f"{system}/{network}", []).append(path)
     return found
+
+
+def our_name(case) -> str:
+    """Registered name of our network for a case, or the official one where it is no segmentation network."""
+    from mxnetseg.convert import build_reference
+
+    network = build_reference(case.system, case.model, **case.kwargs)
+    return getattr(getattr(network, "model", network), "registered_name", case.name.split("__")[1])
 
 
 def record(harness, paths: list[Path]) -> dict:
@@ -39,21 +50,27 @@ def record(harness, paths: list[Path]) -> dict:
         kind = "worst" if case.tolerance < 5e-5 else "worst_strong"
         worst[kind] = max(worst[kind], float(f"{error:.2g}"))
         print(f"{path.name}: {error:.1e}", flush=True)
-    return {"cases": len(paths), "equal": equal, **worst}
+    model = our_name(harness.load_case(paths[0]))
+    return {"model": model, "cases": len(paths), "equal": equal, **worst}
 
 
-def main(names: list[str]) -> None:
+def main(texts: list[str]) -> None:
     folder = Path(os.environ.get("MXNETSEG_SHARED", ROOT.parent / "shared")) / "oracle"
     sys.path.insert(0, str(folder))
     import harness
 
+    for network, paths in paths_by_network(harness, folder).items():
+        if not texts or any(text in network for text in texts):
+            write(network, record(harness, paths))
+
+
+def write(network: str, result: dict) -> None:
+    """Put one result into the file."""
     results = json.loads(TARGET.read_text()) if TARGET.exists() else {}
-    for model, paths in paths_by_model(harness, folder).items():
-        if not names or model in names:
-            results[model] = record(harness, paths)
-            TARGET.parent.mkdir(exist_ok=True)
-            lines = (f'  "{name}": {json.dumps(value)}' for name, value in sorted(results.items()))
-            TARGET.write_text("{\n" + ",\n".join(lines) + "\n}\n")
+    results[network] = result
+    lines = (f'  "{name}": {json.dumps(value)}' for name, value in sorted(results.items()))
+    TARGET.parent.mkdir(exist_ok=True)
+    TARGET.write_text("{\n" + ",\n".join(lines) + "\n}\n")
 
 
 if __name__ == "__main__":

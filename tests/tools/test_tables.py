@@ -26,8 +26,9 @@ def test_costs_are_those_of_the_network(name):
 
 
 def test_every_name_is_in_its_table():
-    assert all(f"| `{name}` |" in tables.model_table(tables.written_costs(TEXT)) for name in MODELS.names())
-    assert all(f"`{name}`" in tables.dataset_table() for name in DATASETS.names())
+    models, datasets = tables.model_table(tables.written_costs(TEXT)), tables.dataset_table()
+    assert all(f"| `{name}` |" in models for name in MODELS.names())
+    assert all(f"`{name}`" in datasets for name in DATASETS.names())
 
 
 def test_main_writes_and_checks(tmp_path, monkeypatch, capsys):
