@@ -41,7 +41,7 @@ def _module(system: str) -> ModuleType:
     return importlib.import_module(f"{__name__}.{system}")
 
 
-def build_reference(system: str, model: str, **kwargs: Any) -> HybridBlock:
+def build_reference(system: str, model: str, /, **kwargs: Any) -> HybridBlock:
     """Our network for an official one, initialised.
 
     Parameters

@@ -49,6 +49,8 @@ class SegmentationModel(gluon.HybridBlock):
         Children that only the auxiliary maps need.
     align_corners : bool
         How maps are resized to the input.
+    mix : float
+        Weight, relative to the main one, of the auxiliary map that is averaged in at inference; 0 where none is.
     divisor : int
         Height and width of the input must be multiples of it.
     min_size : int
@@ -67,6 +69,7 @@ class SegmentationModel(gluon.HybridBlock):
 
     auxiliary: ClassVar[tuple[str, ...]] = ("aux_head",)
     align_corners = True
+    mix = 0.0
     divisor = 1
     min_size = 1
 
@@ -207,7 +210,7 @@ class SegmentationModel(gluon.HybridBlock):
 
 
 class InferenceView(gluon.HybridBlock):
-    """Main output of a model, with its parameters but without its auxiliary heads.
+    """Main output of a model, with its parameters but without auxiliary heads that it does not need.
 
     Its children carry the model's names, so that parameters are saved and exported under the same names.
 
@@ -227,6 +230,7 @@ class InferenceView(gluon.HybridBlock):
         self._maps: Callable[..., Iterator[Any]] = model.maps
         self._check: Callable[[Any], None] = lambda x: check_input(model, x)
         self._align_corners, self.num_classes, self.divisor = model.align_corners, model.num_classes, model.divisor
+        self._mix = model.mix if model.aux else 0.0
 
     def hybridize(self, active: bool = True, **flags: Any) -> None:
         """Hybridize this view only; the blocks that it shares with the model keep their mode."""
@@ -241,7 +245,9 @@ class InferenceView(gluon.HybridBlock):
 
     def hybrid_forward(self, F: Any, x: Any) -> Any:
         with inference_graph():
-            return resize_like(F, next(self._maps(F, x)), x, self._align_corners)
+            maps = (resize_like(F, y, x, self._align_corners) for y in self._maps(F, x))
+            main = next(maps)
+            return (main + self._mix * next(maps)) / (1 + self._mix) if self._mix else main
 
 
 def check_input(model: SegmentationModel, x: Any) -> None:

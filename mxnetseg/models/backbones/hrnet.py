@@ -30,7 +30,7 @@ __all__ = [
 
 
 class HRNetBackbone(Backbone):
-    """Stem at stride 4, one stage of bottlenecks, three stages of two, three and four branches (fig. 2, sec. 3).
+    """Stem, one stage of bottlenecks, three stages of two, three and four branches (fig. 2, sec. 3).
 
     Parameters
     ----------
@@ -46,8 +46,13 @@ class HRNetBackbone(Backbone):
         Bottlenecks of stage 1, and their output channels.
     imagenet : str
         Name of its ImageNet weights.
+    full_resolution : bool
+        Whether the stem keeps the resolution of the image; otherwise its stride is 4.
+    align_corners : bool
+        How branches are resized where they are summed.
 
-    Outputs: the four branches, width * (1, 2, 4, 8) channels at strides 4, 8, 16 and 32.
+    Outputs: the four branches, width * (1, 2, 4, 8) channels at strides 4, 8, 16 and 32 (1, 2, 4 and 8 in full
+    resolution).
     """
 
     def __init__(
@@ -58,12 +63,15 @@ class HRNetBackbone(Backbone):
         blocks: int = 4,
         first: tuple[int, int] = (4, 256),
         imagenet: str | None = None,
+        full_resolution: bool = False,
+        align_corners: bool = False,
     ):
         super().__init__()
         self.channels, self.imagenet = tuple(width * 2**i for i in range(4)), imagenet
+        stride = 1 if full_resolution else 2
         with self.name_scope():
-            self.conv1, self.bn1 = _conv(64, 3, 2, 3), norm(in_channels=64)
-            self.conv2, self.bn2 = _conv(64, 3, 2, 64), norm(in_channels=64)
+            self.conv1, self.bn1 = _conv(64, 3, stride, 3), norm(in_channels=64)
+            self.conv2, self.bn2 = _conv(64, 3, stride, 64), norm(in_channels=64)
             self.layer1 = nn.HybridSequential()
             for number in range(first[0]):
                 in_channels = first[1] if number else 64
@@ -73,7 +81,7 @@ class HRNetBackbone(Backbone):
                 widths = self.channels[: number + 1]
                 setattr(self, f"transition{number}", _transition(before, widths, norm))
                 stage = nn.HybridSequential()
-                stage.add(*(HighResolutionModule(widths, blocks, norm) for _ in range(count)))
+                stage.add(*(HighResolutionModule(widths, blocks, norm, align_corners) for _ in range(count)))
                 setattr(self, f"stage{number + 1}", stage)
                 before = widths
 
@@ -102,12 +110,17 @@ class HighResolutionModule(gluon.HybridBlock):
         Basic blocks per branch.
     norm_layer : callable
         Constructor of the normalisation.
+    align_corners : bool
+        How lower branches are resized.
 
     Inputs: one map per branch. Outputs: maps of the same shapes.
     """
 
-    def __init__(self, widths: Sequence[int], blocks: int, norm_layer: NormLayer = nn.BatchNorm):
+    def __init__(
+        self, widths: Sequence[int], blocks: int, norm_layer: NormLayer = nn.BatchNorm, align_corners: bool = False
+    ):
         super().__init__()
+        self._align_corners = align_corners
         self.branches, self.fuse_layers = nn.HybridSequential(), nn.HybridSequential()
         for width in widths:
             branch = nn.HybridSequential()
@@ -123,7 +136,7 @@ class HighResolutionModule(gluon.HybridBlock):
         fused = []
         for i, layers in enumerate(self.fuse_layers):
             terms = [layer(x) for layer, x in zip(layers, maps, strict=True)]
-            terms = [resize_like(F, y, maps[i], False) if j > i else y for j, y in enumerate(terms)]
+            terms = [resize_like(F, y, maps[i], self._align_corners) if j > i else y for j, y in enumerate(terms)]
             fused.append(F.relu(sum(terms[1:], terms[0])))
         return fused
 
@@ -174,54 +187,54 @@ def _hrnet(name: str, norm: NormLayer, output_stride: int, width: int, **sizes: 
 
 
 @BACKBONES.register("hrnet_w18_small_v1", channels=(16, 32, 64, 128), strides=(32,))
-def hrnet_w18_small_v1(norm: NormLayer, output_stride: int = 32) -> HRNetBackbone:
+def hrnet_w18_small_v1(norm: NormLayer, output_stride: int = 32, **options: Any) -> HRNetBackbone:
     """HRNet-W18 small, version 1 (its width is 16)."""
-    return _hrnet("hrnet_w18_small_v1", norm, output_stride, 16, modules=(1, 1, 1), blocks=2, first=(1, 128))
+    return _hrnet("hrnet_w18_small_v1", norm, output_stride, 16, modules=(1, 1, 1), blocks=2, first=(1, 128), **options)
 
 
 @BACKBONES.register("hrnet_w18_small_v2", channels=(18, 36, 72, 144), strides=(32,))
-def hrnet_w18_small_v2(norm: NormLayer, output_stride: int = 32) -> HRNetBackbone:
+def hrnet_w18_small_v2(norm: NormLayer, output_stride: int = 32, **options: Any) -> HRNetBackbone:
     """HRNet-W18 small, version 2."""
-    return _hrnet("hrnet_w18_small_v2", norm, output_stride, 18, modules=(1, 3, 2), blocks=2, first=(2, 256))
+    return _hrnet("hrnet_w18_small_v2", norm, output_stride, 18, modules=(1, 3, 2), blocks=2, first=(2, 256), **options)
 
 
 @BACKBONES.register("hrnet_w18", channels=(18, 36, 72, 144), strides=(32,))
-def hrnet_w18(norm: NormLayer, output_stride: int = 32) -> HRNetBackbone:
+def hrnet_w18(norm: NormLayer, output_stride: int = 32, **options: Any) -> HRNetBackbone:
     """HRNet-W18."""
-    return _hrnet("hrnet_w18", norm, output_stride, 18)
+    return _hrnet("hrnet_w18", norm, output_stride, 18, **options)
 
 
 @BACKBONES.register("hrnet_w30", channels=(30, 60, 120, 240), strides=(32,))
-def hrnet_w30(norm: NormLayer, output_stride: int = 32) -> HRNetBackbone:
+def hrnet_w30(norm: NormLayer, output_stride: int = 32, **options: Any) -> HRNetBackbone:
     """HRNet-W30."""
-    return _hrnet("hrnet_w30", norm, output_stride, 30)
+    return _hrnet("hrnet_w30", norm, output_stride, 30, **options)
 
 
 @BACKBONES.register("hrnet_w32", channels=(32, 64, 128, 256), strides=(32,))
-def hrnet_w32(norm: NormLayer, output_stride: int = 32) -> HRNetBackbone:
+def hrnet_w32(norm: NormLayer, output_stride: int = 32, **options: Any) -> HRNetBackbone:
     """HRNet-W32."""
-    return _hrnet("hrnet_w32", norm, output_stride, 32)
+    return _hrnet("hrnet_w32", norm, output_stride, 32, **options)
 
 
 @BACKBONES.register("hrnet_w40", channels=(40, 80, 160, 320), strides=(32,))
-def hrnet_w40(norm: NormLayer, output_stride: int = 32) -> HRNetBackbone:
+def hrnet_w40(norm: NormLayer, output_stride: int = 32, **options: Any) -> HRNetBackbone:
     """HRNet-W40."""
-    return _hrnet("hrnet_w40", norm, output_stride, 40)
+    return _hrnet("hrnet_w40", norm, output_stride, 40, **options)
 
 
 @BACKBONES.register("hrnet_w44", channels=(44, 88, 176, 352), strides=(32,))
-def hrnet_w44(norm: NormLayer, output_stride: int = 32) -> HRNetBackbone:
+def hrnet_w44(norm: NormLayer, output_stride: int = 32, **options: Any) -> HRNetBackbone:
     """HRNet-W44."""
-    return _hrnet("hrnet_w44", norm, output_stride, 44)
+    return _hrnet("hrnet_w44", norm, output_stride, 44, **options)
 
 
 @BACKBONES.register("hrnet_w48", channels=(48, 96, 192, 384), strides=(32,))
-def hrnet_w48(norm: NormLayer, output_stride: int = 32) -> HRNetBackbone:
+def hrnet_w48(norm: NormLayer, output_stride: int = 32, **options: Any) -> HRNetBackbone:
     """HRNet-W48."""
-    return _hrnet("hrnet_w48", norm, output_stride, 48)
+    return _hrnet("hrnet_w48", norm, output_stride, 48, **options)
 
 
 @BACKBONES.register("hrnet_w64", channels=(64, 128, 256, 512), strides=(32,))
-def hrnet_w64(norm: NormLayer, output_stride: int = 32) -> HRNetBackbone:
+def hrnet_w64(norm: NormLayer, output_stride: int = 32, **options: Any) -> HRNetBackbone:
     """HRNet-W64."""
-    return _hrnet("hrnet_w64", norm, output_stride, 64)
+    return _hrnet("hrnet_w64", norm, output_stride, 64, **options)

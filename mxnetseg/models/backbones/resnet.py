@@ -1,4 +1,8 @@
-"""ResNet backbones of GluonCV (He et al., CVPR 2016): v1b for 18 and 34, v1s (deep stem) for 50, 101, 152."""
+"""ResNet backbones of GluonCV (He et al., CVPR 2016).
+
+v1b (stride in the 3x3 convolution of a bottleneck) for 18 and 34, v1s (deep stem) for 50, 101, 152; 50 and 101 also as
+v1b, which is the ResNet of torchvision.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +15,16 @@ from ...registry import BACKBONES
 from ..layers import NormLayer
 from .base import Backbone, require_stride
 
-__all__ = ["ResNetBackbone", "resnet18", "resnet34", "resnet50", "resnet101", "resnet152"]
+__all__ = [
+    "ResNetBackbone",
+    "resnet18",
+    "resnet34",
+    "resnet50",
+    "resnet50_v1b",
+    "resnet101",
+    "resnet101_v1b",
+    "resnet152",
+]
 
 
 class ResNetBackbone(Backbone):
@@ -44,7 +57,7 @@ def _resnet(name: str, norm: NormLayer, output_stride: int) -> ResNetBackbone:
     """GluonCV network of that name as a backbone."""
     require_stride(name.partition("_")[0], output_stride, (8, 32))
     classifier = getattr(resnetv1b, name)(pretrained=False, dilated=output_stride == 8, norm_layer=norm)
-    widths = (64, 128, 256, 512) if name.endswith("v1b") else (256, 512, 1024, 2048)
+    widths = (64, 128, 256, 512) if name in ("resnet18_v1b", "resnet34_v1b") else (256, 512, 1024, 2048)
     return ResNetBackbone(classifier, widths, name)
 
 
@@ -64,6 +77,18 @@ def resnet34(norm: NormLayer, output_stride: int = 32) -> ResNetBackbone:
 def resnet50(norm: NormLayer, output_stride: int = 32) -> ResNetBackbone:
     """ResNet-50 with deep stem, v1s."""
     return _resnet("resnet50_v1s", norm, output_stride)
+
+
+@BACKBONES.register("resnet50_v1b", channels=(256, 512, 1024, 2048), strides=(8, 32))
+def resnet50_v1b(norm: NormLayer, output_stride: int = 32) -> ResNetBackbone:
+    """ResNet-50 with a 7x7 stem, v1b."""
+    return _resnet("resnet50_v1b", norm, output_stride)
+
+
+@BACKBONES.register("resnet101_v1b", channels=(256, 512, 1024, 2048), strides=(8, 32))
+def resnet101_v1b(norm: NormLayer, output_stride: int = 32) -> ResNetBackbone:
+    """ResNet-101 with a 7x7 stem, v1b."""
+    return _resnet("resnet101_v1b", norm, output_stride)
 
 
 @BACKBONES.register("resnet101", channels=(256, 512, 1024, 2048), strides=(8, 32))

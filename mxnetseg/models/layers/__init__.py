@@ -6,7 +6,7 @@ from .conv import GCN, ConvModule2d, DepthwiseSeparableConv2d, FactorizedConv2d
 from .deformable import ModulatedDeformableConv2d
 from .fusion import LateralFusion
 from .heads import AuxHead, FCNHead
-from .norm import GroupNorm, NormLayer, make_norm
+from .norm import GroupNorm, NormLayer, make_norm, set_momentum
 from .pool import adaptive_avg_pool_like, shrunken_size
 from .resize import resize_like
 from .semantic_enhancement import SeEModule
@@ -32,6 +32,7 @@ __all__ = [
     "adaptive_avg_pool_like",
     "make_norm",
     "resize_like",
+    "set_momentum",
     "shrunken_size",
     "warp",
 ]

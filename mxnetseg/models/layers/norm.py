@@ -12,7 +12,7 @@ from mxnet.gluon.contrib.nn import SyncBatchNorm
 
 from ...errors import ConfigError, suggest
 
-__all__ = ["BATCH_NORMS", "GroupNorm", "NormLayer", "make_norm"]
+__all__ = ["BATCH_NORMS", "GroupNorm", "NormLayer", "make_norm", "set_momentum"]
 
 NormLayer = Callable[..., gluon.HybridBlock]
 BATCH_NORMS = (nn.BatchNorm, SyncBatchNorm)
@@ -39,6 +39,16 @@ def make_norm(norm: str | NormLayer = "bn", num_devices: int = 1) -> NormLayer:
     if norm not in layers:
         raise ConfigError(f"unknown normalisation {norm!r}", f"one of {', '.join(layers)}", suggest(str(norm), layers))
     return layers[norm]
+
+
+def set_momentum(block: gluon.Block, momentum: float) -> None:
+    """Let the running statistics of all batch normalisation in a block keep this share at every update."""
+
+    def change(layer: gluon.Block) -> None:
+        if isinstance(layer, BATCH_NORMS):
+            layer._kwargs["momentum"] = momentum
+
+    block.apply(change)
 
 
 class GroupNorm(gluon.HybridBlock):
