@@ -152,7 +152,7 @@ def test_recorded_losses(harness, shared, name):
         assert value.asscalar() == pytest.approx(recorded[key][0], rel=1e-5, abs=4e-6)
         np.testing.assert_allclose(gradient[..., :16, :16], recorded[f"grad_logits:{key}"], rtol=1e-4, atol=1e-9)
         assert np.linalg.norm(gradient) == pytest.approx(recorded[f"gn_logits:{key}"][0], rel=1e-4)
-        np.testing.assert_allclose(np.abs(gradient).sum((1, 2, 3)), recorded[f"gsum_logits:{key}"], rtol=1e-4)
+        np.testing.assert_allclose(np.abs(gradient).sum((1, 2, 3)), recorded[f"gsum_logits:{key}"], rtol=2e-4)
 
 
 def test_loss_without_labels_is_zero():
