@@ -110,7 +110,7 @@ class SegmentationLoss(gluon.HybridBlock):
     Raises
     ------
     ConfigError
-        If the number of class weights is not K.
+        If the number of class weights is not K, or one is negative.
     """
 
     needs_distance = False
@@ -131,6 +131,8 @@ class SegmentationLoss(gluon.HybridBlock):
                 raise ConfigError(
                     f"loss.class_weights has {len(class_weights)} values", f"{num_classes}, one per class of the data"
                 )
+            if not all(0 <= weight < np.inf for weight in class_weights):
+                raise ConfigError(f"loss.class_weights = {list(class_weights)}", "finite numbers of 0 or more")
             with self.name_scope():
                 self.class_weights = self.params.get_constant("class_weights", np.asarray(class_weights, np.float32))
 

@@ -11,7 +11,7 @@ from .base import SegmentationLoss, cross_entropy_map, pixels_last
 __all__ = ["CrossEntropy", "Focal", "LabelSmoothing"]
 
 
-@LOSSES.register("CrossEntropy", aliases=("ce",))
+@LOSSES.register("CrossEntropy", aliases=("ce", "MixedCE"))
 class CrossEntropy(SegmentationLoss):
     """Cross-entropy of the softmax over classes, with any number of auxiliary outputs.
 

@@ -30,8 +30,8 @@ class LovaszSoftmax(SegmentationLoss):
         y = F.BlockGrad(F.broadcast_mul(y, mask))
         p = F.softmax(F.reshape(logits, (0, 0, -1)), axis=1)
         errors = F.broadcast_mul(F.abs(y - p), mask)
-        # Ignored pixels sort behind every labelled one, where they change no other pixel's weight.
-        order = self._descending(F, F.broadcast_add(errors, mask - 1))
+        # Ignored pixels have no error: they sort behind every pixel whose weight they could change.
+        order = self._descending(F, errors)
         slopes = self._jaccard_slopes(F, self._arranged(F, y, order))
         classes = F.sum(self._arranged(F, errors, order) * F.BlockGrad(slopes), axis=2)
         present = F.max(y, axis=2)

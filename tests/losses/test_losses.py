@@ -192,6 +192,7 @@ def test_class_weights_of_one_change_nothing(name):
     ("name", "arguments", "word"),
     [
         ("ce", {"class_weights": [1.0, 2.0]}, "class_weights"),
+        ("ce", {"class_weights": [1.0, -1.0, 1.0, 1.0]}, "class_weights"),
         ("ce", {"options": {"gama": 1}}, "gama"),
         ("focal", {"options": {"gamma": -1}}, "gamma"),
         ("ohem", {"options": {"thresh": 0}}, "thresh"),
