@@ -158,19 +158,65 @@ class TrainConfig(Section):
     runs_dir: str = Field("runs", description="logs and reports go to <runs_dir>/<run>/")
 
 
+class RefineConfig(Section):
+    """Progressive refinement of large images (MagNet); sizes are [height, width]."""
+
+    scales: list[tuple[Positive, Positive]] = Field(
+        min_length=1, description="sizes of the whole image, from the coarse view to the finest"
+    )
+    crop_size: tuple[Positive, Positive] = Field(description="patch of every scale; the first scale is one patch")
+    input_size: tuple[Positive, Positive] = Field(description="size at which the networks see a patch")
+    n_points: Annotated[float, Field(gt=0)] = Field(
+        0.75, description="pixels refined per scale: a number, or up to 1 their share"
+    )
+    n_patches: Annotated[int, Field(ge=-1)] = Field(
+        -1, description="patches refined per scale: the most uncertain, -1 for all, 0 for the coarse view alone"
+    )
+    smooth_kernel: Annotated[int, Field(gt=0)] = Field(5, description="side of the median filter of the scores, odd")
+    sub_batch_size: Positive = Field(1, description="patches per forward")
+    selection: Literal["fixed", "official"] = Field(
+        "fixed",
+        description="fixed: the most uncertain patches, points inside of them, overlaps averaged; official: as the "
+        "published program, which takes the least uncertain, and points by chance",
+    )
+    weights: list[str] = Field(
+        default_factory=list, description="files of the refinement modules: one, or one per scale but the first"
+    )
+
+    @field_validator("smooth_kernel")
+    @classmethod
+    def _odd(cls, value: int) -> int:
+        if value % 2 == 0:
+            raise ValueError("must be odd")
+        return value
+
+    @model_validator(mode="after")
+    def _scales_hold_patches(self) -> RefineConfig:
+        if self.scales[0] != self.crop_size:
+            raise ValueError(f"the first scale {self.scales[0]} must be one patch {self.crop_size}")
+        if any(side < patch for scale in self.scales for side, patch in zip(scale, self.crop_size, strict=True)):
+            raise ValueError(f"a scale is smaller than the patch {self.crop_size}")
+        return self
+
+
 class EvalConfig(Section):
     """How a network is scored; validation during training and eval.py share it."""
 
-    protocol: Literal["whole", "slide", "gluon"] = Field(
+    protocol: Literal["whole", "slide", "gluon", "mmseg", "mmseg_slide"] = Field(
         "whole",
         description="whole: one forward per image and scale; slide: overlapping windows, softmax averaged; "
-        "gluon: GluonCV's MultiEvalModel, as MXNetSeg was evaluated",
+        "gluon: GluonCV's MultiEvalModel, as MXNetSeg was evaluated; "
+        "mmseg, mmseg_slide: mmsegmentation's test modes, as MLCRNet was evaluated",
     )
     base_size: Positive | None = Field(None, description="longer side at scale 1 (image's own size when empty)")
     crop_size: Size | None = Field(None, description="window of slide and gluon (training crop when empty)")
     overlap: Annotated[float, Field(ge=0, lt=1)] = Field(1 / 3, description="overlap of windows, share of the window")
     scales: list[Annotated[float, Field(gt=0)]] = Field(default_factory=lambda: [1.0])
     flip: bool = False
+    refine: RefineConfig | None = Field(None, description="refine progressively instead of the protocol (MagNet)")
+    left_out: list[str] = Field(
+        default_factory=list, description="classes that the means over classes (mIoU, ...) do not count, by name"
+    )
 
 
 class LogConfig(Section):

@@ -21,12 +21,6 @@ def _divide(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return np.divide(a, b, out=np.full(np.shape(a), np.nan), where=np.asarray(b) != 0)
 
 
-def _mean(values: np.ndarray) -> float:
-    """Mean of the values that are not NaN; NaN when there are none."""
-    known = values[~np.isnan(values)]
-    return float(known.mean()) if known.size else float("nan")
-
-
 class ConfusionMatrix:
     """Counts of (label, prediction) pairs and every metric derived from them.
 
@@ -37,6 +31,8 @@ class ConfusionMatrix:
     ----------
     num_classes : int
         Number of classes K, at most 32767.
+    left_out : sequence of int
+        Classes that the means over classes do not count; their pixels still count in every other class's figures.
 
     Attributes
     ----------
@@ -49,8 +45,9 @@ class ConfusionMatrix:
     GluonCV, and hence MXNetSeg, averages over all classes and lets absent ones count 0: `miou_all`.
     """
 
-    def __init__(self, num_classes: int):
+    def __init__(self, num_classes: int, left_out: Sequence[int] = ()):
         self.num_classes = int(num_classes)
+        self.left_out = tuple(left_out)
         self.counts = np.zeros((self.num_classes, self.num_classes), np.int64)
 
     def update(self, label: np.ndarray, prediction: np.ndarray) -> None:
@@ -157,12 +154,12 @@ class ConfusionMatrix:
     @property
     def miou(self) -> float:
         """Mean IoU over the classes present in labels or predictions."""
-        return _mean(self.iou)
+        return self._mean(self.iou)
 
     @property
     def miou_all(self) -> float:
         """Mean IoU over all classes, absent ones counting 0 (GluonCV, MXNetSeg, semseg, MagNet)."""
-        return float(np.nan_to_num(self.iou).mean()) if self.pixels else float("nan")
+        return self._mean(np.nan_to_num(self.iou)) if self.pixels else float("nan")
 
     @property
     def class_accuracy(self) -> np.ndarray:
@@ -172,7 +169,7 @@ class ConfusionMatrix:
     @property
     def mean_accuracy(self) -> float:
         """Mean of `class_accuracy` over the labelled classes."""
-        return _mean(self.class_accuracy)
+        return self._mean(self.class_accuracy)
 
     @property
     def precision(self) -> np.ndarray:
@@ -195,15 +192,23 @@ class ConfusionMatrix:
         """IoU weighted by the frequency of the class in the labels."""
         return float(_divide((np.nan_to_num(self.iou) * self.support).sum(), self.pixels))
 
+    def _mean(self, values: np.ndarray) -> float:
+        """Mean over the classes whose value is known and that are not left out; NaN when there are none."""
+        kept = np.delete(values, self.left_out)
+        known = kept[~np.isnan(kept)]
+        return float(known.mean()) if known.size else float("nan")
+
     def summary(self) -> dict[str, float]:
-        """Scalar metrics by their usual names: PA, mIoU, mIoU_all, mAcc, FWIoU, mDice."""
+        """Scalar metrics by their usual names: PA, mIoU, mIoU_all, mAcc, FWIoU, mDice, mFscore, mPrecision."""
         return {
             "PA": self.pixel_accuracy,
             "mIoU": self.miou,
             "mIoU_all": self.miou_all,
             "mAcc": self.mean_accuracy,
             "FWIoU": self.fwiou,
-            "mDice": _mean(self.dice),
+            "mDice": self._mean(self.dice),
+            "mFscore": self._mean(self.f1),
+            "mPrecision": self._mean(self.precision),
         }
 
     def per_class(self, class_names: Sequence[str]) -> list[dict[str, Any]]:

@@ -121,6 +121,16 @@ def test_absent_classes_are_left_out_of_the_mean_only():
     assert rows[1]["precision"] == 0.5 and rows[0]["Acc"] == 0.5
 
 
+def test_classes_can_be_left_out_of_the_means():
+    label, prediction = pair(4)
+    whole, part = ConfusionMatrix(4), ConfusionMatrix(4, left_out=[3])
+    for metric in (whole, part):
+        metric.update(label, prediction)
+    assert (part.counts == whole.counts).all() and part.pixel_accuracy == whole.pixel_accuracy
+    assert part.miou == part.miou_all == pytest.approx(whole.iou[:3].mean())
+    assert part.summary()["mFscore"] == pytest.approx(whole.f1[:3].mean())
+
+
 def test_nothing_counted_is_not_a_score():
     metric = ConfusionMatrix(3)
     metric.update(np.full((2, 2), -1), np.zeros((2, 2), np.uint8))

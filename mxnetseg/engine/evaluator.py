@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from ..config import EvalConfig
 from ..data import EvalLoader, Example, SegmentationDataset
-from ..errors import ConfigError, DataError
+from ..errors import ConfigError, DataError, suggest
 from ..metrics import ConfusionMatrix
 from .forward import MEAN, STD
 from .inference import Predictor, run_together
@@ -33,7 +33,8 @@ class EvalResult:
     Attributes
     ----------
     metrics : dict of str to float
-        PA, mIoU (classes present), mIoU_all (absent classes count 0), mAcc, FWIoU, mDice; fractions.
+        PA, mIoU (classes present), mIoU_all (absent classes count 0), mAcc, FWIoU, mDice, mFscore,
+        mPrecision; fractions.
     confusion : ConfusionMatrix
         The counts behind them.
     per_class : list of dict
@@ -136,14 +137,14 @@ class Evaluator:
         Raises
         ------
         ConfigError
-            If network and data set have different numbers of classes.
+            If network and data set have different numbers of classes, or a class to leave out is not one of them.
         DataError
             If there is nothing to evaluate, too many images are damaged, or scores are not finite.
         """
         self._check(model)
         start = time.perf_counter()
         predictors = self._predictors(model, [ctx] if isinstance(ctx, mx.Context) else list(ctx))
-        confusion, images, labelled = ConfusionMatrix(model.num_classes), 0, False
+        confusion, images, labelled = ConfusionMatrix(model.num_classes, self._left_out()), 0, False
         with closing(self._loader()) as loader, self._bar(progress) as bar:
             for example, prediction in self._predictions(loader, predictors):
                 if example.label is not None:
@@ -179,6 +180,18 @@ class Evaluator:
                 "the data set that the network was trained for",
                 "name the data set with --data, or use another checkpoint",
             )
+
+    def _left_out(self) -> list[int]:
+        """Indices of the classes that the means do not count."""
+        classes = list(self.dataset.classes)
+        for name in self.config.left_out:
+            if name not in classes:
+                raise ConfigError(
+                    f"eval.left_out: {self.dataset.name} has no class {name!r}",
+                    f"one of {', '.join(classes)}",
+                    suggest(name, classes),
+                )
+        return [classes.index(name) for name in self.config.left_out]
 
     def _predictors(self, model: Any, contexts: list[mx.Context]) -> list[Predictor]:
         return [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import cv2
@@ -16,12 +17,28 @@ from .forward import MEAN, STD, Forward, Span, Steps, host_view
 from .protocols import Protocol, Windows, protocol_of
 from .scores import add_exp, add_resized, add_softmax, argmax_classes, label_dtype
 
-__all__ = ["Predictor", "run_together"]
+__all__ = ["Prediction", "Predictor", "run_together"]
 
 # exp() of float32 overflows at 88 and vanishes at -88; sums of exps are tried again with these taken off the logits.
 _SHIFTS = (0.0, 60.0, 120.0, 240.0, -60.0, -120.0)
 
 TakeRows = Callable[[np.ndarray], None]
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What is predicted of an image.
+
+    Attributes
+    ----------
+    labels : ndarray of uint8 (uint16 beyond 256 classes), (H, W)
+        Most probable class per pixel.
+    coarse : ndarray, (H, W), optional
+        The same before refinement, where there is one.
+    """
+
+    labels: np.ndarray
+    coarse: np.ndarray | None = None
 
 
 def run_together(steps: Sequence[Steps]) -> list[Any]:
@@ -119,6 +136,10 @@ class Predictor:
         """Generator form of `labels`: yields while its device computes, returns the labels."""
         return (yield from self._attempts(self._labels_once, image, name))
 
+    def prediction_steps(self, image: np.ndarray, name: str = "image") -> Steps:
+        """Generator form of `labels` that returns a :class:`Prediction`."""
+        return Prediction((yield from self.labels_steps(image, name)))
+
     def scores_steps(self, image: np.ndarray, name: str = "image") -> Steps:
         """Generator form of `scores`."""
         return (yield from self._attempts(self._scores_once, image, name))
@@ -128,7 +149,7 @@ class Predictor:
         for shift in _SHIFTS if self.protocol.merge == "exp" else (0.0,):
             result, lowest = yield from once(image, shift)
             # A best score that underflowed would turn the argmax into a guess.
-            if lowest >= np.finfo(np.float32).tiny or (self.protocol.merge == "softmax" and np.isfinite(lowest)):
+            if lowest >= np.finfo(np.float32).tiny or (self.protocol.merge != "exp" and np.isfinite(lowest)):
                 return result
         raise self._not_finite(name)
 
@@ -137,7 +158,7 @@ class Predictor:
         return scores, argmax_classes(scores)[1]
 
     def _labels_once(self, image: np.ndarray, shift: float) -> Steps:
-        if not self._keeps_size(image):
+        if not self._keeps_size(image) or (self.config.flip and self.protocol.merge == "logits"):
             scores = yield from self._all_scales(image, shift)
             return argmax_classes(scores)
         if self.config.scales[0] <= self.protocol.whole_up_to and not self.config.flip:
@@ -184,6 +205,8 @@ class Predictor:
 
     def _all_scales(self, image: np.ndarray, shift: float) -> Steps:
         """Join the scales: their sum or mean at the image's own size."""
+        if self.protocol.merge == "logits":
+            return (yield from self._all_views(image))
         height, width = image.shape[:2]
         scales = self.config.scales
         weight = 1.0 / len(scales) if self.protocol.total == "mean" else 1.0
@@ -196,6 +219,40 @@ class Predictor:
             if total is None:
                 total = np.zeros((part.shape[0], height, width), np.float32)
             self._add_resized(total, part, weight)
+        return total
+
+    def _all_views(self, image: np.ndarray) -> Steps:
+        """Mean probabilities over the scales, of the image and of its mirror image."""
+        size, total = image.shape[:2], None
+        views = [(scale, flip) for scale in self.config.scales for flip in (False, True)[: 1 + self.config.flip]]
+        for scale, flip in views:
+            scaled = self._resize_image(image, self.protocol.scaled(*size, self.config.base_size, scale))
+            total = yield from self.add_view(total, scaled, size, scale, flip)
+        total /= len(views)
+        return total
+
+    def add_view(
+        self, total: np.ndarray | None, image: np.ndarray, size: tuple[int, int], scale: float, flip: bool
+    ) -> Steps:
+        """Generator that adds the probabilities of one view to `total`, zero when None, and returns it.
+
+        Parameters
+        ----------
+        total : ndarray of float32, (K, H, W), optional
+        image : ndarray, (h, w, 3)
+            Already at its scale.
+        size : (int, int)
+            Size (H, W) that the logits are resized to.
+        scale : float
+            The image's scale.
+        flip : bool
+            Look at the mirror image, and mirror the logits back.
+        """
+        logits = yield from self._one_scale(image[:, ::-1] if flip else image, scale, 0.0)
+        resized = np.zeros((logits.shape[0], *size), np.float32)
+        self._add_resized(resized, np.ascontiguousarray(logits[..., ::-1]) if flip else logits, 1.0)
+        total = np.zeros_like(resized) if total is None else total
+        add_softmax(total, resized)
         return total
 
     def _one_scale(self, image: np.ndarray, scale: float, shift: float, take: TakeRows | None = None) -> Steps:
@@ -221,7 +278,7 @@ class Predictor:
             batch = self._forward.windows(image, chosen, crop, self.protocol.fill == "black")
             logits = yield from self._forward.logits(batch)
             mirrored = None
-            if self.config.flip:
+            if self.config.flip and self.protocol.merge != "logits":
                 mirrored = yield from self._forward.logits(self._forward.mirror(batch, crop[1]))
                 mirrored = mirrored[..., crop[1] - 1 :: -1]
             for n, (_, x) in enumerate(chosen):
@@ -241,6 +298,9 @@ class Predictor:
             if mirrored is not None:
                 add_softmax(total, mirrored)
             return
+        if self.protocol.merge == "logits":
+            total += logits
+            return
         if mirrored is not None:
             logits = logits + mirrored
             if self.protocol.flip == "mean":
@@ -248,9 +308,11 @@ class Predictor:
         add_exp(total, logits, shift)
 
     def _resize_image(self, image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-        """Image (h, w, 3) at `size`, float32 when it had to be resized."""
+        """Image (h, w, 3) at `size`; float32 when it had to be resized, unless it keeps whole grey levels."""
         if image.shape[:2] == size:
             return image
+        if self.protocol.whole_grey:
+            return cv2.resize(image, (size[1], size[0]))
         image = image.astype(np.float32)
         if self.protocol.align_corners_in:
             planes = np.empty((3, *size), np.float32)

@@ -47,38 +47,43 @@ class Protocol:
         At the border the last window moves back inside, or keeps its place and is filled up.
     whole_up_to : float
         Largest scale run in one forward of the whole scaled image; larger ones run in windows.
-    merge : {"softmax", "exp"}
-        What is averaged where windows overlap: probabilities, or exp of raw logits.
+    merge : {"softmax", "exp", "logits"}
+        What is averaged where windows overlap: probabilities, exp of raw logits, or raw logits, which become
+        probabilities at the size of the image, before scales and mirror images are averaged.
     flip : {"mean", "sum"}
         How the logits of image and mirror image are joined before ``exp`` (probabilities: always the mean).
+        Windows lie in the mirror image as they do in the image for ``logits``; else its windows are mirrored.
     total : {"mean", "sum"}
         How scales are joined.
     long_side, short_side, stride : {"ceil", "floor", "half_up", "round"}
         Rounding of the scaled sides and of the stride of the windows.
-    padding : {"centre", "corner"}
-        Where an image smaller than the window lies in it.
+    padding : {"centre", "corner", "none"}
+        Where an image smaller than the window lies in it; ``none``: the window shrinks to the image.
     fill : {"mean", "black"}
         What surrounds it.
     align_corners_in, align_corners_out : bool
         Resize of the image and of the scores (bilinear): corner-aligned, or OpenCV's half-pixel convention.
     touching : bool
         Windows do not overlap except where the last one moved back (the stride is the window).
+    whole_grey : bool
+        Resized images are rounded to whole grey levels.
     """
 
     name: str
     last_window: Literal["shift", "cut"] = "shift"
     whole_up_to: float = 0.0
-    merge: Literal["softmax", "exp"] = "softmax"
+    merge: Literal["softmax", "exp", "logits"] = "softmax"
     flip: Literal["mean", "sum"] = "mean"
     total: Literal["mean", "sum"] = "mean"
     long_side: Rounding = "round"
     short_side: Rounding = "round"
     stride: Rounding = "ceil"
-    padding: Literal["centre", "corner"] = "centre"
+    padding: Literal["centre", "corner", "none"] = "centre"
     fill: Literal["mean", "black"] = "mean"
     align_corners_in: bool = False
     align_corners_out: bool = False
     touching: bool = False
+    whole_grey: bool = False
 
     def scaled(self, height: int, width: int, base: int | None, scale: float) -> tuple[int, int]:
         """Size of the image at a scale; the longer side becomes base * scale (base: its own length when None)."""
@@ -89,7 +94,9 @@ class Protocol:
 
     def windows(self, size: int, crop: int, overlap: float) -> Windows:
         """Windows along one axis of `size` pixels."""
-        step = crop if self.touching else max(1, _ROUNDING[self.stride](crop * (1 - overlap)))
+        whole = crop
+        crop = min(crop, size) if self.padding == "none" else crop
+        step = crop if self.touching else max(1, _ROUNDING[self.stride](whole * (1 - overlap)))
         padded = max(size, crop)
         starts = [i * step for i in range(math.ceil((padded - crop) / step) + 1)]
         if self.last_window == "shift":
@@ -136,6 +143,16 @@ _EXP = Protocol(
     align_corners_in=True,
     align_corners_out=True,
 )
+_MMSEG = Protocol(
+    "mmseg",
+    whole_up_to=math.inf,
+    merge="logits",
+    long_side="floor",
+    short_side="half_up",
+    stride="floor",
+    padding="none",
+    whole_grey=True,
+)
 _HRNET = replace(_EXP, name="hrnet", flip="mean", long_side="half_up", align_corners_in=False)
 
 PROTOCOLS = {
@@ -146,6 +163,9 @@ PROTOCOLS = {
         Protocol("slide"),
         # GluonCV's MultiEvalModel.
         _EXP,
+        # mmsegmentation's test modes "whole" and "slide", and its test-time augmentation.
+        _MMSEG,
+        replace(_MMSEG, name="mmseg_slide", whole_up_to=0.0),
         # HRNet's multi_scale_inference, and its override for Cityscapes.
         _HRNET,
         replace(_HRNET, name="hrnet_city", last_window="shift", whole_up_to=1.0, touching=True),

@@ -56,6 +56,15 @@ def test_counts_are_those_of_the_plain_network(dataset, model):
     json.dumps(result.as_dict(), allow_nan=False)
 
 
+def test_classes_are_left_out_by_name(dataset, model):
+    some = evaluator(dataset, EvalConfig(left_out=["road", "car"])).evaluate(model, mx.cpu())
+    every = evaluator(dataset).evaluate(model, mx.cpu())
+    kept = np.delete(every.confusion.iou, [0, 13])
+    assert some.metrics["mIoU"] == np.nanmean(kept) != every.metrics["mIoU"]
+    with pytest.raises(ConfigError, match="did you mean 'road'"):
+        evaluator(dataset, EvalConfig(left_out=["raod"])).evaluate(model, mx.cpu())
+
+
 @pytest.mark.parametrize("protocol", ["whole", "slide", "gluon"])
 @pytest.mark.parametrize("workers", [0, 2])
 def test_any_number_of_contexts_and_workers_gives_the_same(dataset, model, protocol, workers):

@@ -116,7 +116,7 @@ def test_hrnet_protocols(oracle, case):
     np.testing.assert_allclose(scores, data["scores"][0], rtol=1e-4)
 
 
-@pytest.mark.parametrize("protocol", ["whole", "slide", "gluon"])
+@pytest.mark.parametrize("protocol", ["whole", "slide", "gluon", "mmseg", "mmseg_slide"])
 @pytest.mark.parametrize("flip", [False, True])
 @pytest.mark.parametrize("scales", [[1.0], [0.75, 1.5]])
 @pytest.mark.parametrize("size", [(50, 70), (70, 50), (9, 120)])
@@ -129,7 +129,7 @@ def test_labels_are_the_argmax_of_the_scores(protocol, flip, scales, size):
     assert (predictor.labels(x) == scores.argmax(0)).mean() > 0.999
 
 
-@pytest.mark.parametrize("protocol", ["whole", "slide", "gluon"])
+@pytest.mark.parametrize("protocol", ["whole", "slide", "gluon", "mmseg", "mmseg_slide"])
 @pytest.mark.parametrize("batch", [2, 5])
 def test_batches_of_windows_change_nothing(protocol, batch):
     net, x = toy(4), image(60, 90)
@@ -187,7 +187,7 @@ def test_divisor_fills_up_and_cuts_back():
     np.testing.assert_allclose(predictor.scores(x).sum(0), 1, rtol=1e-5)
 
 
-@pytest.mark.parametrize("protocol", ["whole", "slide"])
+@pytest.mark.parametrize("protocol", ["whole", "slide", "mmseg", "mmseg_slide"])
 @pytest.mark.parametrize("divisor", [1, 16])
 def test_mirroring_is_undone(protocol, divisor):
     """A pointwise network gives the same scores with and without mirroring."""
@@ -207,6 +207,8 @@ def test_windows_cover_every_pixel(name, size, overlap):
     assert windows.counts().min() >= 1
     assert all(a.stop - a.start == b.stop - b.start > 0 for a, b in windows.spans())
     assert windows.counts().shape == (size,)
+    if PROTOCOLS[name].padding == "none":
+        assert all(b == slice(0, min(size, 24)) for _, b in windows.spans())
     if PROTOCOLS[name].last_window == "shift" and size >= 24:
         assert all(b == slice(0, 24) for _, b in windows.spans())
 
@@ -233,6 +235,7 @@ def test_strides_are_the_originals():
     assert all(
         PROTOCOLS["gluon"].windows(10 * crop, crop, 1 / 3).starts[1] == int(crop * 2 / 3) for crop in range(3, 1200)
     )
+    assert PROTOCOLS["mmseg_slide"].windows(640, 64, 1 / 3).starts[1] == 42
     assert all(
         PROTOCOLS["slide"].windows(10 * crop, crop, 1 / 3).starts[1] == math.ceil(crop * 2 / 3)
         for crop in range(3, 1200)
@@ -266,7 +269,7 @@ def test_exp_of_logits_far_from_zero_keeps_the_argmax(offset):
     assert (plain.labels(x) == moved.labels(x)).mean() > 0.999
 
 
-@pytest.mark.parametrize("protocol", ["whole", "slide", "gluon"])
+@pytest.mark.parametrize("protocol", ["whole", "slide", "gluon", "mmseg", "mmseg_slide"])
 def test_scores_that_are_no_numbers_name_the_image(protocol):
     predictor = Predictor(lambda x: x * float("nan"), config(protocol=protocol), (24, 24))
     with pytest.raises(DataError, match=r"a\.png"):
