@@ -88,15 +88,17 @@ FIGURES = {
     ("HRNet", "hrnet_w18_small_v1"): (1_540_819, 1_540_819),
     ("HRNet", "hrnet_w18_small_v2"): (3_939_579, 3_939_579),
     ("HRNet", "hrnet_w18"): (9_641_119, 9_641_119),
-    ("HRNet", "hrnet_w30"): (26_024_695, 26_024_695),
     ("HRNet", "hrnet_w32"): (29_546_515, 29_546_515),
-    ("HRNet", "hrnet_w40"): (45_894_435, 45_894_435),
-    ("HRNet", "hrnet_w44"): (55_424_779, 55_424_779),
     ("HRNet", "hrnet_w48"): (65_859_379, 65_859_379),
     ("HRNet", "hrnet_w64"): (116_640_339, 116_640_339),
     ("ICNet", "resnet18"): (16_844_576, 16_839_712),
     ("ICNet", "resnet50"): (47_489_184, 47_484_320),
     ("ICNet", "resnet101"): (66_481_312, 66_476_448),
+    ("MLMSBaseline", "mobilenet_v3_large_1_0"): (3_069_334, 3_003_459),
+    ("MLMSNet", "mobilenet_v3_large_1_0"): (7_139_206, 7_073_331),
+    ("MLMSNet", "mobilenet_v3_large_0_75"): (4_513_782, 4_461_731),
+    ("MLMSNet", "mobilenet_v3_small_1_0"): (2_526_166, 2_497_155),
+    ("MLMSNetv2", "mobilenet_v3_large_1_0"): (4_187_163, 4_187_163),
 }
 
 # (model, backbone, height, width): multiply-accumulates of one image with auxiliary heads.
