@@ -8,6 +8,7 @@ texts are run; the rest stays as it is.
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import sys
@@ -31,12 +32,14 @@ def paths_by_network(harness, folder: Path) -> dict[str, list[Path]]:
     return found
 
 
-def our_name(case) -> str:
+def our_name(path: Path) -> str:
     """Registered name of our network for a case, or the official one where it is no segmentation network."""
     from mxnetseg.convert import build_reference
 
-    network = build_reference(case.system, case.model, **case.kwargs)
-    return getattr(getattr(network, "model", network), "registered_name", case.name.split("__")[1])
+    system, official = path.name.split("__")[:2]
+    meta = json.loads(path.with_suffix(".json").read_text())
+    network = build_reference(system, meta["model"], **meta["kwargs"])
+    return getattr(getattr(network, "model", network), "registered_name", official)
 
 
 def record(harness, paths: list[Path]) -> dict:
@@ -50,8 +53,9 @@ def record(harness, paths: list[Path]) -> dict:
         kind = "worst" if case.tolerance < 5e-5 else "worst_strong"
         worst[kind] = max(worst[kind], float(f"{error:.2g}"))
         print(f"{path.name}: {error:.1e}", flush=True)
-    model = our_name(harness.load_case(paths[0]))
-    return {"model": model, "cases": len(paths), "equal": equal, **worst}
+        del case
+        gc.collect()  # networks refer to themselves, and the largest of them take gigabytes
+    return {"model": our_name(paths[0]), "cases": len(paths), "equal": equal, **worst}
 
 
 def main(texts: list[str]) -> None:
