@@ -42,6 +42,10 @@ class Target:
     class_weights: Any = None
     distance: Any = None
 
+    def share(self, F: Any) -> Any:
+        """Part (1,) of the labelled pixels of all devices that is on this one."""
+        return F.broadcast_div(F.reshape(F.sum(self.mask), (1,)), self.normalizer)
+
 
 def pixels_last(F: Any, logits: Any) -> Any:
     """Logits (N, K, H, W) as (N, H*W, K): softmax over the last axis is faster by more than the transposition."""
@@ -157,9 +161,9 @@ class SegmentationLoss(gluon.HybridBlock):
         Raises
         ------
         ConfigError
-            If there is not one auxiliary weight per auxiliary output.
+            If there is not one auxiliary weight per auxiliary output, or an output has another number of channels.
         """
-        self._weights(len(outputs) - 1)
+        self.check_outputs(outputs)
         label = label.astype("float32", copy=False)
         if normalizer is None:
             normalizer = nd.maximum((label != self.ignore).sum(), 1)
@@ -176,6 +180,21 @@ class SegmentationLoss(gluon.HybridBlock):
         mask = label != self.ignore
         weight = mask * F.take(class_weights, label, mode="clip") if self.weighted else mask
         target = Target(label, mask, weight, normalizer, class_weights, distance)
+        return self.combine(F, outputs, target)
+
+    def check_outputs(self, outputs: Sequence[nd.NDArray]) -> None:
+        """Refuse outputs that this loss cannot use (see :meth:`__call__`)."""
+        self._weights(len(outputs) - 1)
+        for number, output in enumerate(outputs):
+            if output.shape[1] != self.num_classes:
+                raise ConfigError(
+                    f"output {number} of the network has {output.shape[1]} channels",
+                    f"{self.num_classes}, one per class",
+                    "switch boundary maps off (model.options.boundary=false), or use a loss for them (JointEdge)",
+                )
+
+    def combine(self, F: Any, outputs: Sequence[Any], target: Target) -> Any:
+        """Sum of the terms of all outputs."""
         total = self.term(F, outputs[0], target)
         for factor, output in zip(self._weights(len(outputs) - 1), outputs[1:], strict=True):
             total = total + factor * self.term(F, output, target)

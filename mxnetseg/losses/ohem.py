@@ -28,6 +28,8 @@ class OHEM(SegmentationLoss):
         Probability in (0, 1].
     min_kept : int or float
         Pixels kept at least, per device: their number, or (below 1) their share of the labelled pixels.
+    over_weights : bool
+        Class weights: the average is over the weights of the kept pixels instead of their number.
     **common
         See :class:`~mxnetseg.losses.base.SegmentationLoss`.
 
@@ -42,7 +44,14 @@ class OHEM(SegmentationLoss):
     that tie with the last one kept are kept too. Class weights act on the loss, after the choice.
     """
 
-    def __init__(self, num_classes: int, thresh: float = 0.7, min_kept: float = 100_000, **common: Any):
+    def __init__(
+        self,
+        num_classes: int,
+        thresh: float = 0.7,
+        min_kept: float = 100_000,
+        over_weights: bool = False,
+        **common: Any,
+    ):
         super().__init__(num_classes, **common)
         if not 0 < thresh <= 1:
             raise ConfigError(f"loss.options.thresh = {thresh}", "a probability in (0, 1]")
@@ -50,15 +59,15 @@ class OHEM(SegmentationLoss):
             raise ConfigError(f"loss.options.min_kept = {min_kept}", "a number of pixels, or a share below 1")
         if self.reduction != "valid":
             raise ConfigError(f"{self.registered_name} with reduction {self.reduction!r}", "'valid'")
-        self.limit, self.min_kept = -math.log(thresh), min_kept
+        self.limit, self.min_kept, self.over_weights = -math.log(thresh), min_kept, over_weights
 
     def term(self, F: Any, logits: Any, target: Target) -> Any:
         """Mean over the kept pixels, scaled by this device's share of the labelled pixels."""
         values = cross_entropy_map(F, logits, target.label)
         keep = F.BlockGrad(self._hard(F, values, target.mask))
-        share = F.broadcast_div(F.reshape(F.sum(target.mask), (1,)), target.normalizer)
-        mean = F.sum(values * target.weight * keep) / F.maximum(F.sum(keep), 1)
-        return F.broadcast_mul(F.reshape(mean, (1,)), share)
+        count = F.maximum(F.sum(target.weight * keep), 1e-6) if self.over_weights else F.maximum(F.sum(keep), 1)
+        mean = F.sum(values * target.weight * keep) / count
+        return F.reshape(mean, (1,)) * target.share(F)
 
     def _hard(self, F: Any, values: Any, mask: Any) -> Any:
         """1 where a pixel is kept, else 0."""

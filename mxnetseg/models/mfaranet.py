@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 from mxnet import gluon, init
@@ -123,8 +124,7 @@ class RecursiveAligner(SegmentationModel):
 
     def flows(self, F: Any, pyramid: Sequence[Any]) -> list[Any]:
         """Displacements from each stage to the one below, in pixels of the former."""
-        pairs = zip(pyramid, pyramid[1:], strict=False)
-        return [self._part("stages_offset", i)(low, high) for i, (low, high) in enumerate(pairs)]
+        return [self._part("stages_offset", i)(low, high) for i, (low, high) in enumerate(pairwise(pyramid))]
 
     def align(self, F: Any, pyramid: Sequence[Any], align_corners: bool = True) -> list[Any]:
         """Every stage at the size of the first one, sampled from stage to stage (sec. III-C)."""

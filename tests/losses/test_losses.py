@@ -13,10 +13,11 @@ K = 4
 OPTIONS = {
     "OHEM": {"thresh": 0.5, "min_kept": 20},
     "Bootstrapped": {"loss_thresh": 0.7, "min_kept": 20},
+    "JointEdge": {"segmentation": {"name": "ohem", "options": {"thresh": 0.5, "min_kept": 20}}},
     "Mixed": {"losses": [{"name": "ce"}, {"name": "lovasz", "factor": 0.5}, {"name": "boundary", "factor": 0.1}]},
 }
 # They choose pixels on each device alone, and a step may move a pixel across their threshold.
-HARD = ("OHEM", "Bootstrapped")
+HARD = ("OHEM", "Bootstrapped", "JointEdge")
 WEIGHTS = [1.0, 2.0, 0.0, 0.5]
 STATIC = {"static_alloc": True, "static_shape": True}
 
