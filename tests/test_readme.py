@@ -11,7 +11,6 @@ import yaml
 
 from mxnetseg import cli
 from mxnetseg.config import load_config
-from mxnetseg.registry import DATASETS, MODELS
 
 ROOT = Path(__file__).resolve().parent.parent
 TEXT = (ROOT / "README.md").read_text()
@@ -48,10 +47,6 @@ def test_make_target_exists(line):
 @pytest.mark.parametrize("name", sorted(set(re.findall(r"(?:configs|tests|demo)/[\w./-]+\w", TEXT))))
 def test_file_exists(name):
     assert (ROOT / name).exists()
-
-
-def test_models_and_data_sets_are_all_named():
-    assert all(f"`{name}`" in TEXT for registry in (MODELS, DATASETS) for name in registry.names())
 
 
 def test_own_data_example_is_the_shipped_file():
