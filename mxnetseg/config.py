@@ -22,6 +22,12 @@ __all__ = ["Config", "apply_overrides", "load_config", "read_yaml"]
 Positive = Annotated[int, Field(gt=0)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Size = Positive | tuple[Positive, Positive]
+# Steps that only some training transforms have.
+_OPTIONAL_STEPS = {
+    "gluon": ("augment.cat_max_ratio", "augment.class_uniform", "augment.jitter", "augment.photometric"),
+    "semseg": ("resize", "augment.rotate"),
+    "mmseg": ("augment.cat_max_ratio", "augment.photometric"),
+}
 # What a file says about itself; files that build on it do not inherit that.
 _OWN_FACTS = ("description", "aliases", "published")
 
@@ -53,9 +59,16 @@ class ModelConfig(Section):
 class AugmentConfig(Section):
     """Random training transform, in the order of application."""
 
-    scale: tuple[float, float] = Field((0.5, 2.0), description="range of the longer side relative to base_size")
+    scale: tuple[float, float] = Field(
+        (0.5, 2.0), description="range of the longer side relative to base_size; semseg: relative to the image"
+    )
+    rotate: Annotated[float, Field(ge=0, le=180)] = Field(
+        0.0, description="largest rotation, in degrees, of half of the samples (semseg)"
+    )
     flip: Fraction = Field(0.5, description="probability of mirroring left-right")
-    blur: Fraction = Field(0.5, description="probability of a Gaussian blur of radius U[0,1)")
+    blur: Fraction = Field(
+        0.5, description="probability of a Gaussian blur of radius U[0,1) (semseg: 5x5; mmseg: none)"
+    )
     cat_max_ratio: Fraction = Field(1.0, description="redraw crops in which one class exceeds this share (1 = off)")
     class_uniform: Fraction = Field(
         0.0, description="share of samples cropped around a pixel of a class drawn uniformly"
@@ -82,6 +95,14 @@ class DataConfig(Section):
     val_split: str = "val"
     test_split: str = "test"
     options: dict[str, Any] = Field(default_factory=dict, description="further arguments of the data set")
+    transform: Literal["gluon", "semseg", "mmseg"] = Field(
+        "gluon",
+        description="training transform; gluon: GluonCV's, as MXNetSeg; semseg: as MLMSNet and MFARANet; mmseg: "
+        "mmsegmentation's, as MLCRNet",
+    )
+    resize: tuple[Positive, Positive] | None = Field(
+        None, description="size [height, width] that images are first brought to (semseg)"
+    )
     base_size: Positive = Field(520, description="longer side before random scaling")
     crop_size: Size = Field(480, description="training crop: side, or [height, width]")
     augment: AugmentConfig = Field(default_factory=AugmentConfig)
@@ -92,6 +113,22 @@ class DataConfig(Section):
     @classmethod
     def _official_name(cls, value: str) -> str:
         return DATASETS.entry(value).name
+
+    @model_validator(mode="after")
+    def _transform_has_what_is_asked(self) -> DataConfig:
+        augment = self.augment
+        asked = {
+            "resize": self.resize,
+            "augment.rotate": augment.rotate,
+            "augment.cat_max_ratio": augment.cat_max_ratio < 1,
+            "augment.class_uniform": augment.class_uniform,
+            "augment.jitter": any(augment.jitter),
+            "augment.photometric": augment.photometric,
+        }
+        unknown = [key for key, value in asked.items() if value and key not in _OPTIONAL_STEPS[self.transform]]
+        if unknown:
+            raise ValueError(f"transform {self.transform} has no {' and no '.join(unknown)}")
+        return self
 
 
 class LossConfig(Section):
@@ -140,6 +177,7 @@ class TrainConfig(Section):
     """The loop."""
 
     epochs: Positive = 60
+    steps: Positive | None = Field(None, description="length of the run in updates, instead of in epochs")
     max_steps: Positive | None = Field(None, description="stop after this many updates (the schedule keeps its length)")
     batch_size: Positive = Field(8, description="images per batch, over all contexts together")
     seed: Annotated[int, Field(ge=0)] = 0

@@ -10,7 +10,7 @@ import pytest
 from mxnetseg.catalog import CONFIGS, find_config, shipped
 from mxnetseg.cli import main
 from mxnetseg.config import Config, load_config
-from mxnetseg.data import TrainTransform
+from mxnetseg.data import build_transform
 from mxnetseg.engine.schedule import Schedule
 from mxnetseg.errors import ConfigError
 from mxnetseg.registry import DATASETS
@@ -115,7 +115,7 @@ def test_configuration_builds(file, monkeypatch):
 def test_transform_and_schedule_build(file):
     config = load_config(CONFIGS / file)
     image, label = np.zeros((30, 40, 3), np.uint8), np.zeros((30, 40), np.int8)
-    image, label = TrainTransform(config.data)(image, label, np.random.default_rng(0))
+    image, label = build_transform(config.data)(image, label, np.random.default_rng(0))
     assert image.shape == (*config.crop(), 3) and label.shape == config.crop()
     rates = [Schedule(config.schedule, config.optimizer.lr, 100, 10)(step) for step in range(101)]
     assert max(rates) == pytest.approx(config.optimizer.lr, rel=0.2)

@@ -2,6 +2,7 @@
 
 from .base import IGNORE, Sample, SegmentationDataset, build_dataset
 from .loader import Batch, TrainLoader
+from .presets import build_transform
 from .reader import EvalLoader, Example
 from .synthetic import generate_synthetic
 from .transforms import TrainTransform, ValTransform, normalize
@@ -17,6 +18,7 @@ __all__ = [
     "TrainTransform",
     "ValTransform",
     "build_dataset",
+    "build_transform",
     "generate_synthetic",
     "normalize",
 ]

@@ -15,8 +15,8 @@ import numpy as np
 from ..errors import DataError
 from .base import SegmentationDataset
 from .pool import WorkerPool
+from .presets import build_transform
 from .sampling import Sampler, Written, epoch_order
-from .transforms import TrainTransform
 from .worker import slot_arrays, slot_bytes
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ class TrainLoader:
         self.dataset, self.batch_size, self.seed, self.workers = dataset, batch_size, seed, workers
         self.crop, self.max_bad_samples = crop, data_config.max_bad_samples
         self.wait_seconds, self.skipped = 0.0, []
-        transform = TrainTransform(data_config)
+        transform = build_transform(data_config)
         transform.crop = crop
         self._sampler = Sampler(dataset, transform, seed)
         self._pool: WorkerPool | None = None

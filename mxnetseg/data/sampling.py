@@ -11,7 +11,8 @@ from ..errors import DataError
 from .base import SegmentationDataset
 from .images import DamagedSampleError
 from .labels import IGNORE
-from .transforms import TrainTransform, normalize
+from .presets import Transform
+from .transforms import normalize
 
 __all__ = ["Sampler", "epoch_order", "random_generator"]
 
@@ -46,12 +47,12 @@ class Sampler:
     Parameters
     ----------
     dataset : SegmentationDataset
-    transform : TrainTransform
+    transform : TrainTransform, SemsegTransform or MMSegTransform
     seed : int
     """
 
     dataset: SegmentationDataset
-    transform: TrainTransform
+    transform: Transform
     seed: int
 
     def write(self, epoch: int, index: int, image: np.ndarray, label: np.ndarray) -> Written:

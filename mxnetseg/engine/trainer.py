@@ -231,7 +231,7 @@ class Trainer:
             )
         # An update never spans two epochs; the last one of an epoch may take fewer batches.
         self.updates_per_epoch = math.ceil(self.batches / self.accumulate)
-        self.schedule_steps = config.train.epochs * self.updates_per_epoch
+        self.schedule_steps = config.train.steps or config.train.epochs * self.updates_per_epoch
         self.total = min(self.schedule_steps, config.train.max_steps or self.schedule_steps)
         self.schedule = Schedule(config.schedule, config.optimizer.lr, self.schedule_steps, self.updates_per_epoch)
         self.updater = Updater(parameters(self.net), config.optimizer, self._head())
