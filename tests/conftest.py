@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -21,3 +22,12 @@ def shared() -> Path:
     if not folder.is_dir():
         pytest.skip(f"reference data not found in {folder}; set MXNETSEG_SHARED to their folder")
     return folder
+
+
+@pytest.fixture(scope="session")
+def harness(shared):
+    """Module that reads and runs the reference cases."""
+    sys.path.insert(0, str(shared / "oracle"))
+    import harness
+
+    return harness

@@ -11,12 +11,12 @@ from collections.abc import Iterator
 import cv2
 import numpy as np
 
-__all__ = ["add_exp", "add_resized", "add_softmax", "argmax_classes", "divide_counts", "label_dtype"]
+__all__ = ["add_exp", "add_resized", "add_softmax", "argmax_classes", "bands", "divide_counts", "label_dtype"]
 
 _BAND_BYTES = 1 << 20
 
 
-def _bands(scores: np.ndarray) -> Iterator[slice]:
+def bands(scores: np.ndarray) -> Iterator[slice]:
     """Slices of rows of about a megabyte each."""
     classes, height, width = scores.shape
     rows = max(1, _BAND_BYTES // (4 * classes * max(1, width)))
@@ -45,7 +45,7 @@ def argmax_classes(scores: np.ndarray) -> tuple[np.ndarray, float]:
     dtype = label_dtype(scores.shape[0])
     labels = np.zeros(scores.shape[1:], dtype)
     lowest = np.inf
-    for rows in _bands(scores):
+    for rows in bands(scores):
         band, out = scores[:, rows], labels[rows]
         best = band[0].copy()
         for k in range(1, scores.shape[0]):
@@ -60,7 +60,7 @@ def argmax_classes(scores: np.ndarray) -> tuple[np.ndarray, float]:
 
 def add_softmax(total: np.ndarray, logits: np.ndarray) -> None:
     """Add the softmax over the classes of `logits` to `total`; both (K, h, w)."""
-    for rows in _bands(logits):
+    for rows in bands(logits):
         band = logits[:, rows]
         exps = np.exp(band - band.max(axis=0))
         exps /= exps.sum(axis=0)
@@ -70,7 +70,7 @@ def add_softmax(total: np.ndarray, logits: np.ndarray) -> None:
 def add_exp(total: np.ndarray, logits: np.ndarray, shift: float = 0.0) -> None:
     """Add ``exp(logits - shift)`` to `total`; both (K, h, w). Overflow gives inf, without a warning."""
     with np.errstate(over="ignore"):
-        for rows in _bands(logits):
+        for rows in bands(logits):
             total[:, rows] += np.exp(logits[:, rows] - np.float32(shift))
 
 
