@@ -26,6 +26,7 @@ COMMANDS = {
     "train": ("mxnetseg.train", "train a network, or resume a run"),
     "eval": ("mxnetseg.eval", "score a checkpoint, write its predictions, or measure its speed"),
     "predict": ("mxnetseg.predict", "segment an image, a folder or a video"),
+    "convert": ("mxnetseg.tools.convert", "published weights (.pth, .npz, .safetensors, .params) as a checkpoint"),
     "export": ("mxnetseg.deploy.export", "write a symbol that runs without this package"),
     "quickstart": ("mxnetseg.quickstart", "the whole loop on generated data, in minutes"),
     "check-data": ("mxnetseg.tools.check_data", "find what is wrong with a data set before training"),

@@ -10,7 +10,7 @@ Each system is one module of this package that offers two functions:
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
     from ..models.weights import LoadReport
 
-__all__ = ["build_reference", "load_reference", "systems"]
+__all__ = ["build_reference", "builder", "load_reference", "systems"]
 
-_HELPERS = ("__init__", "pytorch", "reference")
+_HELPERS = ("__init__", "conversion", "imagenet", "pytorch", "reference")
 
 
 def systems() -> list[str]:
@@ -39,6 +39,11 @@ def _module(system: str) -> ModuleType:
             f"unknown system {system!r}", f"one of {', '.join(systems())}", suggest(system, systems())
         )
     return importlib.import_module(f"{__name__}.{system}")
+
+
+def builder(system: str) -> Callable[..., HybridBlock]:
+    """Function of a system that builds its networks: official name and arguments -> our network."""
+    return _module(system).build
 
 
 def build_reference(system: str, model: str, /, **kwargs: Any) -> HybridBlock:

@@ -16,6 +16,7 @@ from .graph import count_macs
 from .layers import NormLayer, make_norm, resize_like
 from .layers.mode import inference_graph
 from .layers.norm import BATCH_NORMS
+from .recorded import Recorded
 
 __all__ = ["InferenceView", "SegmentationModel", "default_initializer", "usable_backbones"]
 
@@ -25,7 +26,7 @@ def default_initializer() -> init.Initializer:
     return init.Xavier(rnd_type="gaussian", factor_type="in", magnitude=2)
 
 
-class SegmentationModel(gluon.HybridBlock):
+class SegmentationModel(Recorded, gluon.HybridBlock):
     """Backbone and heads; a model implements :meth:`maps`, the rest is written here once.
 
     Parameters
@@ -231,6 +232,11 @@ class InferenceView(gluon.HybridBlock):
         self._check: Callable[[Any], None] = lambda x: check_input(model, x)
         self._align_corners, self.num_classes, self.divisor = model.align_corners, model.num_classes, model.divisor
         self._mix = model.mix if model.aux else 0.0
+
+    @property
+    def network(self) -> SegmentationModel:
+        """Model that this is a view of."""
+        return self._maps.__self__
 
     def hybridize(self, active: bool = True, **flags: Any) -> None:
         """Hybridize this view only; the blocks that it shares with the model keep their mode."""
