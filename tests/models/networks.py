@@ -55,6 +55,7 @@ EACH = [pytest.param(name, marks=pytest.mark.slow) if name in HEAVY else name fo
 
 
 SMALL_BACKBONES = (
+    "resnet18_half",
     "resnet18",
     "vit_tiny_16",
     "hrnet_w18_small_v1",

@@ -17,25 +17,28 @@ WIDTHS = (32, 64, 128, 256)
 
 
 class HalfResNet(Backbone):
-    """Stem and four stages of two basic blocks with 32, 64, 128 and 256 channels, output stride 32.
+    """Stem and four stages of two basic blocks with 32, 64, 128 and 256 channels.
 
     Parameters
     ----------
     norm : callable
         Constructor of the normalisation.
+    output_stride : int
+        32; or 8, where the last two stages dilate instead of striding.
     """
 
     channels = WIDTHS
 
-    def __init__(self, norm: NormLayer):
+    def __init__(self, norm: NormLayer, output_stride: int = 32):
         super().__init__()
+        stages = ((1, 1), (2, 1), (1, 2), (1, 4)) if output_stride == 8 else ((1, 1), (2, 1), (2, 1), (2, 1))
         with self.name_scope():
             self.conv1 = nn.Conv2D(WIDTHS[0], 7, strides=2, padding=3, use_bias=False, in_channels=3)
             self.bn1 = norm(in_channels=WIDTHS[0])
             self.relu = nn.Activation("relu")
             self.maxpool = nn.MaxPool2D(3, strides=2, padding=1)
-            for number, width in enumerate(WIDTHS, start=1):
-                setattr(self, f"layer{number}", _stage(width, 1 if number == 1 else 2, norm))
+            for number, (width, stage) in enumerate(zip(WIDTHS, stages, strict=True), start=1):
+                setattr(self, f"layer{number}", _stage(width, *stage, norm))
 
     def hybrid_forward(self, F: Any, x: Any) -> tuple[Any, ...]:
         c1 = self.layer1(self.maxpool(self.relu(self.bn1(self.conv1(x)))))
@@ -44,17 +47,20 @@ class HalfResNet(Backbone):
         return c1, c2, c3, self.layer4(c3)
 
 
-def _stage(width: int, stride: int, norm: NormLayer) -> nn.HybridSequential:
+def _stage(width: int, stride: int, dilation: int, norm: NormLayer) -> nn.HybridSequential:
+    """Two blocks; the first one dilates half as much as the second, as in GluonCV's dilated networks."""
     stage, shortcut = nn.HybridSequential(prefix=""), None
-    if stride > 1:
+    if width != WIDTHS[0]:
         shortcut = nn.HybridSequential(prefix="")
         shortcut.add(nn.Conv2D(width, 1, strides=stride, use_bias=False), norm(in_channels=width))
-    stage.add(BasicBlockV1b(width, stride, downsample=shortcut, norm_layer=norm), BasicBlockV1b(width, norm_layer=norm))
+    first = max(dilation // 2, 1)
+    stage.add(BasicBlockV1b(width, stride, first, shortcut, dilation, norm_layer=norm))
+    stage.add(BasicBlockV1b(width, 1, dilation, None, dilation, norm_layer=norm))
     return stage
 
 
-@BACKBONES.register("resnet18_half", channels=(32, 64, 128, 256), strides=(32,))
+@BACKBONES.register("resnet18_half", channels=(32, 64, 128, 256), strides=(8, 32))
 def resnet18_half(norm: NormLayer, output_stride: int = 32) -> HalfResNet:
     """ResNet-18 of half width, without ImageNet weights."""
-    require_stride("resnet18_half", output_stride, (32,))
-    return HalfResNet(norm)
+    require_stride("resnet18_half", output_stride, (8, 32))
+    return HalfResNet(norm, output_stride)
