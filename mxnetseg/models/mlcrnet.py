@@ -11,6 +11,7 @@ from mxnet.gluon import nn
 from ..registry import MODELS
 from .base import SegmentationModel
 from .layers import ConvModule2d, NormLayer, resize_like
+from .layers.resize import size_of
 
 __all__ = ["ChannelLayerNorm", "MLCRBlock", "MLCRHead", "MLCRNet"]
 
@@ -80,7 +81,7 @@ class MLCRHead(gluon.HybridBlock):
 
     def hybrid_forward(self, F: Any, c1: Any, c2: Any, c3: Any, c4: Any) -> tuple[Any, ...]:
         # The last level has twice the resolution of c1.
-        twice = F.UpSampling(F.slice_axis(c1, axis=1, begin=0, end=1), scale=2, sample_type="nearest")
+        twice = F.repeat(F.repeat(size_of(F, c1), 2, axis=2), 2, axis=3)
         levels, maps = [self.context_refine[0](c4)], []
         for i, (low, like) in enumerate(((c3, c2), (c2, c1), (c1, twice))):
             maps.append(self.cls_head[i](levels[i]))
