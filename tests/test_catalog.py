@@ -60,6 +60,14 @@ RECIPES = {
     "comfy-dew-31": (480, 640, 16, 8, 240, 0.001, 10),
 }
 SHARED_NAMES = {"silver-brook-24"}
+# MLMSNet's configurations: splits, published mIoU, mAcc and PA, and the base size of the evaluation.
+MLMS = {
+    "cityscapes_ohem_large": (("train", "val"), (72.68, 79.91, 95.40), 2048),
+    "cityscapes_ohem_small": (("train", "val"), (72.74, 80.33, 95.37), 2048),
+    "mlmsv2_large": (("train", "val"), (71.64, 79.82, 95.26), 2048),
+    "camvid_ohem_large": (("trainval", "test"), (68.14, 75.74, 91.96), 960),
+    "camvid_ohem_small": (("trainval", "test"), (67.90, 76.12, 91.88), 960),
+}
 
 
 @pytest.mark.parametrize(("name", "aliases", "published"), ROWS, ids=[row[0] for row in ROWS])
@@ -85,6 +93,31 @@ def test_published_recipe(name):
     assert optimizer.wd == pytest.approx(1e-4 * batch / gpus)
     assert (schedule.name, schedule.power, schedule.target_lr) == ("poly", 0.9, 0)
     assert (config.model.norm, config.model.pretrained) == ("syncbn", True)
+
+
+@pytest.mark.parametrize("name", MLMS)
+def test_recipe_of_mlmsnet(name):
+    splits, published, base = MLMS[name]
+    config = load_config(name)
+    assert (config.data.train_split, config.data.val_split) == splits
+    assert tuple(config.published[key] for key in ("mIoU", "mAcc", "PA")) == published
+    assert config.model.options["wide"] == ("small" not in name)
+    assert (config.data.transform, config.data.augment.rotate, config.crop()) == ("semseg", 10, (713, 713))
+    assert config.loss.options == {"thresh": 0.7, "min_kept": 1 / 16}
+    assert (config.train.epochs, config.train.batch_size, config.optimizer.head_lr_mult) == (200, 36, 10)
+    settings = config.eval
+    assert (settings.protocol, settings.base_size, settings.crop_size, settings.flip) == ("slide", base, 713, True)
+
+
+@pytest.mark.parametrize("data", ["potsdam", "vaihingen"])
+def test_recipe_of_mlcrnet(data):
+    """Rates at updates 0, 1000, 20000, 40000, 60000 and 79999 as the original's log has them."""
+    config = load_config(f"mlcrnet_r50-d16_512x512+80k_{data}")
+    assert (config.train.steps, config.train.batch_size, config.loss.aux_weight) == (80_000, 16, 1.0)
+    assert (config.data.transform, config.data.augment.cat_max_ratio) == ("mmseg", 0.75)
+    schedule = Schedule(config.schedule, config.optimizer.lr, config.train.steps, 216)
+    rates = [schedule(step) for step in (0, 1000, 20_000, 40_000, 60_000, 79_999)]
+    assert rates == pytest.approx([1e-3, 9.8987e-4, 7.9470e-4, 5.8230e-4, 3.5846e-4, 1.0003e-4], rel=1e-4)
 
 
 @pytest.mark.parametrize("file", shipped())
