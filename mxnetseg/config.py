@@ -240,11 +240,12 @@ class RefineConfig(Section):
 class EvalConfig(Section):
     """How a network is scored; validation during training and eval.py share it."""
 
-    protocol: Literal["whole", "slide", "gluon", "mmseg", "mmseg_slide"] = Field(
+    protocol: Literal["whole", "slide", "gluon", "mmseg", "mmseg_slide", "mfaranet"] = Field(
         "whole",
         description="whole: one forward per image and scale; slide: overlapping windows, softmax averaged; "
         "gluon: GluonCV's MultiEvalModel, as MXNetSeg was evaluated; "
-        "mmseg, mmseg_slide: mmsegmentation's test modes, as MLCRNet was evaluated",
+        "mmseg, mmseg_slide: mmsegmentation's test modes, as MLCRNet was evaluated; "
+        "mfaranet: windows and scales as MFARANet was evaluated",
     )
     base_size: Positive | None = Field(None, description="longer side at scale 1 (image's own size when empty)")
     crop_size: Size | None = Field(None, description="window of slide and gluon (training crop when empty)")

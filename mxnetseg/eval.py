@@ -47,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--split", help="split instead of the mode's own")
     add(
         "--protocol",
-        choices=("whole", "slide", "gluon", "mmseg", "mmseg_slide"),
+        choices=("whole", "slide", "gluon", "mmseg", "mmseg_slide", "mfaranet"),
         help="inference protocol; the checkpoint's configuration "
         "when empty, or gluon (the original's) when --crop, --base or --ms is given",
     )

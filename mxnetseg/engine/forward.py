@@ -62,6 +62,7 @@ class Forward:
         min_size: int = 1,
     ):
         self.network, self.ctx, self.divisor, self.min_size = network, ctx, divisor, min_size
+        self._mean = [np.float32(m) for m in mean]
         self._factor = [np.float32(1 / (255 * s)) for s in std]
         self._offset = [np.float32(-m / s) for m, s in zip(mean, std, strict=True)]
         if isinstance(network, mx.gluon.HybridBlock) and not network._active:
@@ -69,7 +70,7 @@ class Forward:
             network.hybridize(static_alloc=ctx.device_type != "cpu")
 
     def windows(
-        self, image: np.ndarray, places: Sequence[tuple[Span, Span]], crop: tuple[int, int], black: bool = False
+        self, image: np.ndarray, places: Sequence[tuple[Span, Span]], crop: tuple[int, int], fill: str = "mean"
     ) -> np.ndarray:
         """Normalised windows of an image.
 
@@ -80,8 +81,8 @@ class Forward:
             Rows and columns of each window: its part of the image, and where this part lies in the window.
         crop : (int, int)
             Size of a window.
-        black : bool
-            Fill with black what lies outside of the image; with the mean colour otherwise.
+        fill : {"mean", "black", "raw_mean"}
+            What lies outside of the image: the mean colour, black, or after normalisation the mean before it.
 
         Returns
         -------
@@ -95,7 +96,7 @@ class Forward:
             whole = part.shape[:2] == (height, width)
             for c in range(3):
                 if not whole:
-                    window[c] = self._offset[c] if black else 0.0
+                    window[c] = {"mean": 0.0, "black": self._offset[c], "raw_mean": self._mean[c]}[fill]
                 target = window[c, y[1], x[1]]
                 np.multiply(part[..., c], self._factor[c], out=target, dtype=np.float32)
                 target += self._offset[c]

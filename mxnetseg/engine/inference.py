@@ -275,7 +275,7 @@ class Predictor:
         spans = canvas.columns.spans()
         for start in range(0, len(spans), self.batch):
             chosen = [(y, x) for x in spans[start : start + self.batch]]
-            batch = self._forward.windows(image, chosen, crop, self.protocol.fill == "black")
+            batch = self._forward.windows(image, chosen, crop, self.protocol.fill)
             logits = yield from self._forward.logits(batch)
             mirrored = None
             if self.config.flip and self.protocol.merge != "logits":

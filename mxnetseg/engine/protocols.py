@@ -59,8 +59,8 @@ class Protocol:
         Rounding of the scaled sides and of the stride of the windows.
     padding : {"centre", "corner", "none"}
         Where an image smaller than the window lies in it; ``none``: the window shrinks to the image.
-    fill : {"mean", "black"}
-        What surrounds it.
+    fill : {"mean", "black", "raw_mean"}
+        What surrounds it: the mean colour, black, or after normalisation the mean colour's numbers before it.
     align_corners_in, align_corners_out : bool
         Resize of the image and of the scores (bilinear): corner-aligned, or OpenCV's half-pixel convention.
     touching : bool
@@ -79,7 +79,7 @@ class Protocol:
     short_side: Rounding = "round"
     stride: Rounding = "ceil"
     padding: Literal["centre", "corner", "none"] = "centre"
-    fill: Literal["mean", "black"] = "mean"
+    fill: Literal["mean", "black", "raw_mean"] = "mean"
     align_corners_in: bool = False
     align_corners_out: bool = False
     touching: bool = False
@@ -154,6 +154,7 @@ _MMSEG = Protocol(
     whole_grey=True,
 )
 _HRNET = replace(_EXP, name="hrnet", flip="mean", long_side="half_up", align_corners_in=False)
+_MFARANET = replace(_HRNET, name="mfaranet", last_window="shift", padding="centre", fill="mean")
 
 PROTOCOLS = {
     p.name: p
@@ -169,6 +170,9 @@ PROTOCOLS = {
         # HRNet's multi_scale_inference, and its override for Cityscapes.
         _HRNET,
         replace(_HRNET, name="hrnet_city", last_window="shift", whole_up_to=1.0, touching=True),
+        # MFARANet's windows, and with what its published figures had around images smaller than the window.
+        _MFARANET,
+        replace(_MFARANET, name="mfaranet_published", fill="raw_mean"),
     )
 }
 

@@ -99,7 +99,7 @@ def test_recorded_values_and_gradients(case, hybridize):
         }.items():
             if f"{key}:{name}" in recorded:
                 wanted = recorded[f"{key}:{name}"]
-                assert np.linalg.norm(got - wanted) <= 1e-4 * np.linalg.norm(wanted), (key, name)
+                assert np.linalg.norm(got - wanted) <= 2e-4 * np.linalg.norm(wanted), (key, name)
 
 
 def test_recorded_boundaries(shared, inputs, case):
