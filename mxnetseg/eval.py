@@ -13,6 +13,7 @@ from .deploy.export import parse_size
 from .engine.atomic import replace_file
 from .engine.lookup import find_checkpoint, refuse_contradictions
 from .errors import ConfigError
+from .progressive import add_refine_arguments, parse_scales, refine_values
 from .registry import DATASETS, MODELS
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--crop", type=parse_size, metavar="N|HxW", help="window")
     add("--base", type=int, metavar="N", help="longer side at scale 1")
     add("--ms", action="store_true", help="several scales and mirroring, with the original's scales for the data set")
-    add("--scales", type=float, nargs="+", metavar="S", help="scales")
+    add("--scales", type=parse_scales, nargs="+", metavar="S", help="scales, or sizes w-h,w-h,... of a progression")
     add("--flip", action=flag, default=None, help="average with the mirrored image")
     add("--overlap", type=float, metavar="SHARE", help="overlap of the windows")
     add("--submission", action="store_true", help="with --mode test: label-id files for the benchmark's server")
@@ -64,6 +65,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--json", action="store_true", help="print JSON instead of the table")
     add("--warmup", type=int, default=10, metavar="N", help="speed: iterations before the clock starts (10)")
     add("--iterations", type=int, default=50, metavar="N", help="speed: timed iterations (50)")
+    add_refine_arguments(parser)
     add("overrides", nargs="*", metavar="KEY=VALUE", help="overrides of the configuration")
 
 
@@ -94,6 +96,12 @@ def evaluation_config(args: argparse.Namespace, recorded: dict[str, Any]) -> Con
         if name != (values.get("data") or {}).get("name"):
             values["data"] = {k: v for k, v in (values.get("data") or {}).items() if k in ("base_size", "crop_size")}
         values = apply_overrides(values, [f"data.name={name}"])
+    evaluation = values.get("eval") or {}
+    # A protocol named on the command line replaces the refinement of the checkpoint.
+    refine = refine_values(args, None if args.protocol else evaluation.get("refine"))
+    if refine and args.protocol:
+        raise ConfigError(f"--protocol {args.protocol} with the sizes of a progression", "one of the two")
+    values["eval"] = {**evaluation, "refine": refine}
     config = load_config(values, args.overrides)
     if args.data_root:
         config.data.root = args.data_root
@@ -120,8 +128,8 @@ def _set_protocol(config: Config, args: argparse.Namespace) -> None:
         chosen.base_size = args.base
     if args.ms:
         chosen.scales, chosen.flip = historical_scales(config.data.name), True
-    if args.scales:
-        chosen.scales = args.scales
+    if factors := [scale for scale in args.scales or () if isinstance(scale, float)]:
+        chosen.scales = factors
     if args.flip is not None:
         chosen.flip = args.flip
     if args.overlap is not None:
@@ -182,7 +190,7 @@ def _score(args: argparse.Namespace) -> int:
     path, model, meta, contexts = _open(args)
     from .data import build_dataset
     from .engine.evaluator import Evaluator
-    from .tools.results import PredictionWriter, format_result, write_result
+    from .tools.results import PanelWriter, PredictionWriter, format_result, write_result
 
     config = evaluation_config(args, meta.get("config") or {})
     split = args.split or (config.data.test_split if args.mode == "test" else config.data.val_split)
@@ -203,8 +211,13 @@ def _score(args: argparse.Namespace) -> int:
         mean=meta["mean"],
         std=meta["std"],
     )
-    writer = PredictionWriter(dataset, folder, args.mode, args.submission) if args.mode != "val" else None
-    result = evaluator.evaluate(model, contexts, writer)
+    writers: list[Any] = []
+    if args.mode != "val":
+        writers.append(PredictionWriter(dataset, folder, args.mode, args.submission))
+    if args.save_pred:
+        writers.append(PanelWriter(dataset, folder))
+    on_coarse = writers[-1].keep_coarse if args.save_pred else None
+    result = evaluator.evaluate(model, contexts, lambda *shown: [w(*shown) for w in writers], on_coarse=on_coarse)
     record = {"mode": args.mode, "data": dataset.name, "split": split, "checkpoint": path.name, **result.as_dict()}
     record["eval"] = config.eval.model_dump(mode="json")
     write_result(folder, record, result)

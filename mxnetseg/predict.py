@@ -12,13 +12,16 @@ from .config import EvalConfig, load_config
 from .deploy.export import parse_size
 from .engine.lookup import find_checkpoint
 from .errors import ConfigError, DataError
+from .progressive import add_refine_arguments, parse_scales, refine_values
 
 if TYPE_CHECKING:
     import numpy as np
 
+    from .config import RefineConfig
+    from .engine.refine import Observer, Stage
     from .tools.media import Item
 
-__all__ = ["HELP", "ImageSegmenter", "add_arguments", "run"]
+__all__ = ["HELP", "ImageSegmenter", "ProgressiveSegmenter", "add_arguments", "run"]
 
 HELP = "segment an image, a folder or a video"
 
@@ -31,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("inputs", nargs="+", metavar="IMAGE|FOLDER|VIDEO", help="what to segment; folders are searched in depth")
     add("--checkpoint", required=True, metavar="FILE", help="weights: a path, or a name in weights/<model>/")
-    add("--out", metavar="DIR", help="where files go (predictions/<checkpoint>)")
+    add("--out", "--save-dir", "--save_dir", metavar="DIR", help="where files go (predictions/<checkpoint>)")
     add("--ctx", metavar="ID", help="GPU id, or cpu (GPU 0 if usable, else cpu)")
     add(
         "--protocol",
@@ -55,6 +58,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--crop", type=parse_size, metavar="N|HxW", help="window (the training crop)")
     add("--ms", action="store_true", help="average several scales and the mirror image")
     add("--alpha", type=float, default=0.5, metavar="SHARE", help="share of the colour in overlays (0.5)")
+    add("--scales", type=parse_scales, nargs=1, metavar="W-H,W-H,...", help="refine progressively through these sizes")
+    add_refine_arguments(parser)
 
 
 class ImageSegmenter:
@@ -98,16 +103,7 @@ class ImageSegmenter:
         for name in ("whole", "slide"):
             settings = EvalConfig(protocol=name, scales=scales, flip=multi_scale)
             self._described[name] = describe(settings, crop)
-            self._predictors[name] = Predictor(
-                model.inference,
-                settings,
-                crop,
-                ctx,
-                mean=meta["mean"],
-                std=meta["std"],
-                divisor=model.divisor,
-                min_size=model.min_size,
-            )
+            self._predictors[name] = Predictor(model.inference, settings, crop, ctx, **_input_facts(model, meta))
 
     def choose(self, image: np.ndarray) -> str:
         """Protocol for an image."""
@@ -123,6 +119,45 @@ class ImageSegmenter:
     def __call__(self, image: np.ndarray, name: str) -> np.ndarray:
         """Labels uint8 (H, W) of an image uint8 (H, W, 3)."""
         return self._predictors[self.choose(image)].labels(image, name)
+
+
+class ProgressiveSegmenter:
+    """Segments images of any size scale by scale, with the network of a checkpoint and refinement modules.
+
+    Parameters
+    ----------
+    model, meta, ctx
+        As for :class:`ImageSegmenter`.
+    refine : RefineConfig
+        Scales, patches, points and files of the modules.
+    observe : callable, optional
+        Shown every scale (see :class:`~mxnetseg.engine.refine.ProgressivePredictor`).
+    """
+
+    def __init__(
+        self, model: Any, meta: dict[str, Any], ctx: Any, refine: RefineConfig, observe: Observer | None = None
+    ):
+        from .engine.refine import ProgressivePredictor, load_modules
+
+        modules = load_modules(refine, model.num_classes, ctx)
+        facts = _input_facts(model, meta)
+        self._refine = refine
+        self._predictor = ProgressivePredictor(model.inference, modules, refine, ctx, observe=observe, **facts)
+
+    def describe(self) -> str:
+        """Protocol in words."""
+        from .engine.protocols import describe
+
+        return describe(EvalConfig(refine=self._refine), self._refine.crop_size)
+
+    def __call__(self, image: np.ndarray, name: str) -> np.ndarray:
+        """Labels uint8 (H, W) of an image uint8 (H, W, 3)."""
+        return self._predictor.labels(image, name)
+
+
+def _input_facts(model: Any, meta: dict[str, Any]) -> dict[str, Any]:
+    """What a network wants of its input."""
+    return {"mean": meta["mean"], "std": meta["std"], "divisor": model.divisor, "min_size": model.min_size}
 
 
 class _Output:
@@ -146,6 +181,17 @@ class _Output:
 
         return visual.overlay(image, labels, self.palette, self.alpha)
 
+    def stage(self, name: str, image: np.ndarray, number: int, stage: Stage) -> None:
+        """Pictures of one scale of a refinement, in the size of the image: overlay, and uncertainty before it."""
+        from . import visual
+
+        folder, (height, width) = self.folder / "stages" / name, stage.scale
+        if number == 0:
+            visual.write_image(folder / "image.png", image)
+        stem = f"{number}_{width}x{height}"
+        visual.write_image(folder / f"{stem}.png", self.overlay(image, stage.labels(image.shape[:2])))
+        visual.write_image(folder / f"{stem}_uncertainty.png", stage.uncertainty_picture(image.shape[:2]))
+
 
 def run(args: argparse.Namespace) -> int:
     """Segment every input; 1 when nothing could be segmented."""
@@ -162,8 +208,12 @@ def run(args: argparse.Namespace) -> int:
 
     ctx = resolve_contexts([args.ctx] if args.ctx else None)[0]
     model, loaded = load_model(path, ctx)
-    segmenter = ImageSegmenter(model, loaded.meta, ctx, args.protocol, args.whole_limit, args.crop, args.ms)
     output = _Output(Path(args.out or Path("predictions") / path.stem), loaded.meta, args.alpha)
+    segmenter: ImageSegmenter | ProgressiveSegmenter
+    if refine := _refinement(args, loaded.meta):
+        segmenter = ProgressiveSegmenter(model, loaded.meta, ctx, refine, output.stage if args.save_pred else None)
+    else:
+        segmenter = ImageSegmenter(model, loaded.meta, ctx, args.protocol, args.whole_limit, args.crop, args.ms)
     skipped = []
     for item in tqdm(items, desc="predict", unit="file", disable=len(items) < 2 or not sys.stderr.isatty()):
         try:
@@ -174,17 +224,26 @@ def run(args: argparse.Namespace) -> int:
     return 0 if len(skipped) < len(items) else 1
 
 
-def _segment(item: Item, segmenter: ImageSegmenter, output: _Output, max_pixels: int) -> None:
+def _refinement(args: argparse.Namespace, meta: dict[str, Any]) -> RefineConfig | None:
+    """Settings of a progressive refinement: the options, and what the checkpoint says."""
+    recorded = ((meta.get("config") or {}).get("eval") or {}).get("refine")
+    refine = refine_values(args, None if args.protocol else recorded)
+    if refine and args.protocol:
+        raise ConfigError(f"--protocol {args.protocol} with the sizes of a progression", "one of the two")
+    return load_config({"eval": {"refine": refine}}).eval.refine
+
+
+def _segment(item: Item, segmenter: ImageSegmenter | ProgressiveSegmenter, output: _Output, max_pixels: int) -> None:
     from .tools.media import read_picture
 
     if item.is_video:
         _segment_video(item, segmenter, output)
         return
     image = read_picture(item.path, max_pixels)
-    output.image(item.name, image, segmenter(image, str(item.path)))
+    output.image(item.name, image, segmenter(image, item.name))
 
 
-def _segment_video(item: Item, segmenter: ImageSegmenter, output: _Output) -> None:
+def _segment_video(item: Item, segmenter: ImageSegmenter | ProgressiveSegmenter, output: _Output) -> None:
     from tqdm import tqdm
 
     from .tools.media import VideoWriter, read_frames
@@ -202,9 +261,12 @@ def _segment_video(item: Item, segmenter: ImageSegmenter, output: _Output) -> No
             raise DataError("a video without frames")
 
 
-def _summarize(done: int, skipped: list[tuple[Path, str]], segmenter: ImageSegmenter, output: _Output) -> None:
+def _summarize(
+    done: int, skipped: list[tuple[Path, str]], segmenter: ImageSegmenter | ProgressiveSegmenter, output: _Output
+) -> None:
     print(f"{done} segmented, {len(skipped)} skipped; protocol: {segmenter.describe()}")
     for path, reason in skipped:
         print(f"skipped {path}: {reason}")
     if done:
-        print(f"files in {output.folder}: mask (class indices), color, overlay")
+        stages = ", stages (each scale, and its uncertainty before)" if (output.folder / "stages").is_dir() else ""
+        print(f"files in {output.folder}: mask (class indices), color, overlay{stages}")

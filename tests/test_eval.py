@@ -7,7 +7,7 @@ import warnings
 import cv2
 import numpy as np
 import pytest
-from tiny import SIZE, register, write_checkpoint, write_city
+from tiny import SIZE, register, write_checkpoint, write_city, write_refinement
 
 from mxnetseg import cli
 from mxnetseg.data.datasets.cityscapes import LABEL_IDS, Cityscapes
@@ -165,3 +165,20 @@ def test_speed_of_a_network_without_weights(capsys):
     assert result["weights"] == "random weights" and result["protocol"]["input"] == [1, 3, 64, 64]
     assert cli.main(["eval", "--purpose", "speed"]) == 2
     assert "--model" in capsys.readouterr().err
+
+
+def test_progressive_refinement(capsys, tmp_path):
+    """Coarse and refined scores, panels, and the settings in the record."""
+    module = write_refinement(tmp_path / "refinement.params")
+    words = ["--scales", "48-24,96-48", "--n_points", "0.9", "--n_patches", "2", "--save_pred"]
+    code, out, err = run(capsys, *words, "--pretrained_refinement", module, "--save-dir", tmp_path)
+    assert code == 0, err
+    record = json.loads((tmp_path / "val.json").read_text())
+    assert record["protocol"].startswith("progressive, scales 24x48 48x96, patches 24x48, 2 refined per scale")
+    coarse, refined = record["coarse"]["mIoU"], record["mIoU"]
+    assert coarse != refined and f"coarse mIoU {100 * coarse:.2f}, refined mIoU {100 * refined:.2f}" in out
+    assert record["eval"]["refine"]["scales"] == [[24, 48], [48, 96]]
+    panels = sorted((tmp_path / "panels").rglob("*.png"))
+    assert len(panels) == 3 and cv2.imread(str(panels[0])).shape == (512, 4 * 1024 + 30, 3)
+    code, out, _ = run(capsys, *words[:2], "--n_patches", "0", "--save-dir", tmp_path / "coarse", "--json")
+    assert json.loads(out)["mIoU"] == coarse

@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 import pytest
-from tiny import write_checkpoint
+from tiny import write_checkpoint, write_refinement
 
 from mxnetseg import cli
 from mxnetseg.data.datasets.cityscapes import Cityscapes
@@ -104,3 +104,48 @@ def test_videos_give_an_overlay(capsys, checkpoint, tmp_path):
 def test_missing_inputs_are_an_error(capsys, checkpoint, tmp_path):
     code, _, err = run(capsys, checkpoint, tmp_path / "nowhere")
     assert code == 2 and "nowhere" in err
+
+
+@pytest.fixture(scope="module")
+def refinement(tmp_path_factory):
+    return write_refinement(tmp_path_factory.mktemp("weights") / "refinement.params")
+
+
+PROGRESSION = ["--scales", "48-24,96-48,192-96", "--input-size", "40", "24", "--smooth_kernel", "3"]
+
+
+def test_progressive_refinement(capsys, checkpoint, refinement, tmp_path):
+    """The coarse view alone differs; the order of the options' spellings does not matter."""
+    source, masks = picture(tmp_path / "a.png", (100, 190)), []
+    for i, words in enumerate((["--n_patches", "0"], ["--refinement", refinement, "--save_pred"])):
+        code, out, err = run(capsys, checkpoint, source, *PROGRESSION, *words, "--save_dir", tmp_path / str(i))
+        assert code == 0, err
+        masks.append(cv2.imread(str(tmp_path / str(i) / "mask/a.png"), cv2.IMREAD_UNCHANGED))
+    assert "protocol: progressive, scales 24x48 48x96 96x192, patches 24x48, seen at 24x40, all refined" in out
+    assert masks[0].shape == masks[1].shape == (100, 190) and (masks[0] != masks[1]).any()
+    stages = {p.name for p in (tmp_path / "1/stages/a").iterdir()}
+    scales = ("0_48x24", "1_96x48", "2_192x96")
+    assert stages == {"image.png", *(f"{s}{kind}.png" for s in scales for kind in ("", "_uncertainty"))}
+    assert all(cv2.imread(str(tmp_path / "1/stages/a" / name)).shape[:2] == (100, 190) for name in stages)
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        (["--n_points", "0.5"], "--n-points without the scales"),
+        (["--protocol", "whole", *PROGRESSION], "--protocol whole with the sizes of a progression"),
+        (PROGRESSION, "0 refinement modules for 2 scales"),
+        ([*PROGRESSION, "--smooth_kernel", "16"], "must be odd"),
+        ([*PROGRESSION, "--refinement", "nothing.params"], "no checkpoint nothing.params"),
+    ],
+)
+def test_mistakes_in_a_progression_are_explained(capsys, checkpoint, tmp_path, words, text):
+    code, _, err = run(capsys, checkpoint, picture(tmp_path / "a.png"), *words)
+    assert code != 0 and text in err
+
+
+def test_weights_that_are_no_refinement_are_refused(capsys, checkpoint, tmp_path):
+    other = write_refinement(tmp_path / "other.params", classes=3)
+    for file, text in ((checkpoint, "holds no refinement module"), (other, "refines 3 classes")):
+        code, _, err = run(capsys, checkpoint, picture(tmp_path / "a.png"), *PROGRESSION, "--refinement", file)
+        assert code != 0 and text in err

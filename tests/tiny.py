@@ -15,6 +15,7 @@ from mxnetseg.engine.checkpoint import save_checkpoint
 from mxnetseg.engine.weights import values
 from mxnetseg.models import build_model
 from mxnetseg.models.base import SegmentationModel
+from mxnetseg.models.refinement import RefinementModule
 from mxnetseg.registry import MODELS, Entry
 
 SIZE = (48, 96)
@@ -91,4 +92,13 @@ def write_checkpoint(path: Path, *overrides: str, model: str = "Tiny") -> Path:
         "step": 10,
     }
     save_checkpoint(path, values(model), meta)
+    return path
+
+
+def write_refinement(path: Path, classes: int = 19) -> Path:
+    """Refinement module with weights drawn at random."""
+    mx.random.seed(0)
+    module = RefinementModule(classes)
+    module.prepare()
+    save_checkpoint(path, values(module), {})
     return path

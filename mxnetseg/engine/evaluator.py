@@ -18,8 +18,9 @@ from ..data import EvalLoader, Example, SegmentationDataset
 from ..errors import ConfigError, DataError, suggest
 from ..metrics import ConfusionMatrix
 from .forward import MEAN, STD
-from .inference import Predictor, run_together
+from .inference import Prediction, Predictor, run_together
 from .protocols import describe
+from .refine import ProgressivePredictor, load_modules
 
 __all__ = ["EvalResult", "Evaluator"]
 
@@ -47,6 +48,8 @@ class EvalResult:
         Damaged files left out, with the reason.
     seconds : float
         Wall time.
+    coarse : ConfusionMatrix, optional
+        Counts of the coarse view, before progressive refinement.
     """
 
     metrics: dict[str, float]
@@ -56,6 +59,7 @@ class EvalResult:
     images: int
     skipped: list[tuple[str, str]] = field(default_factory=list)
     seconds: float = 0.0
+    coarse: ConfusionMatrix | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Everything, ready for JSON (undefined values are None)."""
@@ -66,6 +70,7 @@ class EvalResult:
             "images": self.images,
             "skipped": [{"file": file, "reason": reason} for file, reason in self.skipped],
             "seconds": round(self.seconds, 3),
+            **({"coarse": self.coarse.as_dict(names)} if self.coarse else {}),
         }
 
 
@@ -116,6 +121,7 @@ class Evaluator:
         ctx: mx.Context | Sequence[mx.Context],
         on_example: OnExample | None = None,
         progress: bool = True,
+        on_coarse: OnExample | None = None,
     ) -> EvalResult:
         """Score a network.
 
@@ -129,6 +135,8 @@ class Evaluator:
             Called in order with each example and its prediction, uint8 (H, W).
         progress : bool
             Show a bar with the running mIoU (only on a terminal).
+        on_coarse : callable, optional
+            Called before `on_example` with each example and its prediction before progressive refinement.
 
         Returns
         -------
@@ -145,13 +153,18 @@ class Evaluator:
         start = time.perf_counter()
         predictors = self._predictors(model, [ctx] if isinstance(ctx, mx.Context) else list(ctx))
         confusion, images, labelled = ConfusionMatrix(model.num_classes, self._left_out()), 0, False
+        coarse = ConfusionMatrix(model.num_classes, self._left_out()) if self.config.refine else None
         with closing(self._loader()) as loader, self._bar(progress) as bar:
             for example, prediction in self._predictions(loader, predictors):
                 if example.label is not None:
                     labelled = True
-                    self._count(confusion, example, prediction)
+                    self._count(confusion, example, prediction.labels)
+                    if coarse:
+                        self._count(coarse, example, prediction.coarse)
+                if on_coarse and coarse:
+                    on_coarse(example, prediction.coarse)
                 if on_example:
-                    on_example(example, prediction)
+                    on_example(example, prediction.labels)
                 images += 1
                 bar.update()
                 if labelled:
@@ -165,6 +178,7 @@ class Evaluator:
             images=images,
             skipped=list(loader.skipped),
             seconds=time.perf_counter() - start,
+            coarse=coarse,
         )
 
     @property
@@ -193,18 +207,13 @@ class Evaluator:
                 )
         return [classes.index(name) for name in self.config.left_out]
 
-    def _predictors(self, model: Any, contexts: list[mx.Context]) -> list[Predictor]:
+    def _predictors(self, model: Any, contexts: list[mx.Context]) -> list[Predictor | ProgressivePredictor]:
+        input_facts = {"mean": self.mean, "std": self.std, "divisor": model.divisor, "min_size": model.min_size}
+        refine = self.config.refine
+        if not refine:
+            return [Predictor(model.inference, self.config, self.crop, c, **input_facts) for c in contexts]
         return [
-            Predictor(
-                model.inference,
-                self.config,
-                self.crop,
-                c,
-                mean=self.mean,
-                std=self.std,
-                divisor=model.divisor,
-                min_size=model.min_size,
-            )
+            ProgressivePredictor(model.inference, load_modules(refine, model.num_classes, c), refine, c, **input_facts)
             for c in contexts
         ]
 
@@ -218,13 +227,15 @@ class Evaluator:
         )
 
     @staticmethod
-    def _predictions(examples: Iterable[Example], predictors: list[Predictor]) -> Iterator[tuple[Example, np.ndarray]]:
+    def _predictions(
+        examples: Iterable[Example], predictors: list[Predictor | ProgressivePredictor]
+    ) -> Iterator[tuple[Example, Prediction]]:
         """Deal the examples to the devices, one each at a time; results in the order of the examples."""
         group: list[Example] = []
 
-        def flush() -> Iterator[tuple[Example, np.ndarray]]:
+        def flush() -> Iterator[tuple[Example, Prediction]]:
             pairs = zip(predictors, group, strict=False)
-            yield from zip(group, run_together([p.labels_steps(e.image, e.name) for p, e in pairs]), strict=True)
+            yield from zip(group, run_together([p.prediction_steps(e.image, e.name) for p, e in pairs]), strict=True)
             group.clear()
 
         for example in examples:

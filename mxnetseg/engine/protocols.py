@@ -11,7 +11,7 @@ from typing import Literal
 
 import numpy as np
 
-from ..config import EvalConfig
+from ..config import EvalConfig, RefineConfig
 
 __all__ = ["PROTOCOLS", "Protocol", "Windows", "describe", "historical_scales", "protocol_of"]
 
@@ -194,6 +194,8 @@ def historical_scales(data: str) -> list[float]:
 
 def describe(config: EvalConfig, crop: tuple[int, int]) -> str:
     """One line that names the protocol and its numbers, written into every result."""
+    if config.refine:
+        return _describe_refinement(config.refine)
     size = f"long side {config.base_size}" if config.base_size else "image size"
     parts = [config.protocol, size]
     if protocol_of(config).whole_up_to != math.inf:
@@ -201,3 +203,16 @@ def describe(config: EvalConfig, crop: tuple[int, int]) -> str:
     parts.append("scales " + " ".join(f"{s:g}" for s in config.scales))
     parts.append("mirrored too" if config.flip else "not mirrored")
     return ", ".join(parts)
+
+
+def _describe_refinement(config: RefineConfig) -> str:
+    """Progressive refinement in words; sizes are height x width."""
+    sizes = " ".join(f"{height}x{width}" for height, width in config.scales)
+    parts = [f"progressive, scales {sizes}", "patches {}x{}".format(*config.crop_size)]
+    if config.input_size != config.crop_size:
+        parts.append("seen at {}x{}".format(*config.input_size))
+    if not config.n_patches:
+        return ", ".join([*parts, "coarse view alone"])
+    parts.append("all refined" if config.n_patches < 0 else f"{config.n_patches} refined per scale")
+    parts.append(f"{config.n_points:g} points" if config.n_points > 1 else f"{config.n_points:.0%} of their points")
+    return ", ".join([*parts, f"median {config.smooth_kernel}", f"{config.selection} selection"])

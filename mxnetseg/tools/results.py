@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import cv2
 import numpy as np
 
 from .. import visual
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from ..data import Example, SegmentationDataset
     from ..engine.evaluator import EvalResult
 
-__all__ = ["PredictionWriter", "format_result", "format_table", "write_result"]
+__all__ = ["PanelWriter", "PredictionWriter", "format_result", "format_table", "write_result"]
 
 
 def format_table(result: EvalResult) -> str:
@@ -80,6 +81,42 @@ class PredictionWriter:
         visual.write_image(self.folder / "submission" / self.dataset.submission_name(example.index), encoded)
 
 
+class PanelWriter:
+    """Writes, to the sub-folder ``panels``, each image beside its label, its coarse prediction and the final one.
+
+    What there is not is left out. Ignored pixels are black in all of them.
+
+    Parameters
+    ----------
+    dataset : SegmentationDataset
+    folder : Path
+    height : int
+        Height of the pictures in pixels.
+    """
+
+    def __init__(self, dataset: SegmentationDataset, folder: Path, height: int = 512):
+        self.dataset, self.folder, self.height = dataset, folder, height
+        self._coarse: np.ndarray | None = None
+
+    def keep_coarse(self, _: Example, labels: np.ndarray) -> None:
+        """Take the coarse prediction, class indices (H, W), of the image whose final one comes next."""
+        self._coarse = labels
+
+    def __call__(self, example: Example, labels: np.ndarray) -> None:
+        """Write one panel; the prediction is class indices (H, W)."""
+        maps = [m for m in (example.label, self._coarse, labels) if m is not None]
+        pictures = [example.image, *(visual.colorize(m, self.dataset.palette) for m in maps)]
+        width = max(1, round(labels.shape[1] * self.height / labels.shape[0]))
+        resized = [cv2.resize(p, (width, self.height), interpolation=cv2.INTER_AREA) for p in pictures]
+        if example.label is not None:
+            ignored = (example.label < 0).astype(np.uint8)
+            hidden = cv2.resize(ignored, (width, self.height), interpolation=cv2.INTER_NEAREST)
+            for picture in resized:
+                picture[hidden > 0] = 0
+        visual.write_image(self.folder / "panels" / f"{example.name}.png", visual.side_by_side(resized, gap=10))
+        self._coarse = None
+
+
 def write_result(folder: Path, record: dict[str, Any], result: EvalResult) -> None:
     """Write ``<mode>.json`` and, where labels were scored, ``<mode>_confusion.png`` and ``<mode>_classes.png``.
 
@@ -105,6 +142,9 @@ def write_result(folder: Path, record: dict[str, Any], result: EvalResult) -> No
 def format_result(record: dict[str, Any], result: EvalResult, folder: Path) -> str:
     """Text for the terminal: table, number of images, protocol, what was skipped, where the files are."""
     lines = [format_table(result)] if result.confusion.pixels else []
+    if result.coarse and result.coarse.pixels:
+        before, after = result.coarse.miou, result.confusion.miou
+        lines.append(f"coarse mIoU {100 * before:.2f}, refined mIoU {100 * after:.2f} (percent)")
     lines.append(f"{record['data']} {record['split']}: {result.images} images in {result.seconds:.1f} s")
     lines.append(f"protocol: {result.protocol}")
     lines += [f"skipped {file}: {reason}" for file, reason in result.skipped]

@@ -9,7 +9,8 @@ from mxnet import nd
 
 from mxnetseg.config import RefineConfig
 from mxnetseg.convert import build_reference, load_reference
-from mxnetseg.data.datasets.cityscapes import LABEL_IDS
+from mxnetseg.data.datasets.cityscapes import LABEL_IDS, Cityscapes
+from mxnetseg.data.datasets.deepglobe import DeepGlobe
 from mxnetseg.engine.inference import run_together
 from mxnetseg.engine.refine import ProgressivePredictor
 from mxnetseg.engine.refine.grid import Box, grid
@@ -23,8 +24,10 @@ from mxnetseg.engine.refine.maps import (
     smooth,
 )
 from mxnetseg.engine.refine.mosaic import Mosaic
+from mxnetseg.engine.scores import argmax_classes
 from mxnetseg.errors import ConfigError, DataError
 from mxnetseg.metrics import ConfusionMatrix
+from mxnetseg.visual import overlay
 
 
 def softmax(x):
@@ -187,7 +190,11 @@ def test_every_stage(shared, harness, name):
     scores = predictor.scores(image)
     assert seen == list(range(len(case.settings["scales"])))
     assert error(scores[:, ::step, ::step], wanted["final"][0]) < 1e-5
-    assert (predictor.labels(image) == wanted["final_pred"]).mean() > 0.9999
+    labels = argmax_classes(scores)[0]
+    assert (labels == wanted["final_pred"]).mean() > 0.9999
+    palette = {19: Cityscapes.palette, 5: DeepGlobe.palette}[len(scores)]
+    picture = overlay(image, labels, palette)[..., ::-1].astype(int)
+    assert (np.abs(picture - wanted["overlay_bgr"]).max(axis=2) <= 1).mean() > 0.9999
 
 
 @pytest.mark.slow
@@ -258,7 +265,7 @@ def test_all_points_replace_what_patches_cover():
     net.scores(picture())
     last = stages[-1]
     right = last.boxes[-1].right
-    assert (last.size, right) == ((40, 60), 58)
+    assert (last.scale, right) == ((40, 60), 58)
     assert (last.probabilities[..., :right] == last.refined[..., :right]).all()
     assert (last.refined[..., right:] == 0).all() and (last.probabilities[..., right:].max(axis=0) >= 0.5).all()
 

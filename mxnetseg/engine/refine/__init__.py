@@ -1,7 +1,7 @@
 """Progressive refinement of MagNet (Huynh et al., CVPR 2021): a coarse view of the image, refined scale by scale."""
 
-from .modules import load_refinement
-from .predictor import ProgressivePredictor
+from .modules import load_modules, load_refinement
+from .predictor import Observer, ProgressivePredictor
 from .stage import Stage
 
-__all__ = ["ProgressivePredictor", "Stage", "load_refinement"]
+__all__ = ["Observer", "ProgressivePredictor", "Stage", "load_modules", "load_refinement"]

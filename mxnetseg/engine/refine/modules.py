@@ -6,12 +6,26 @@ from pathlib import Path
 
 import mxnet as mx
 
+from ...config import RefineConfig
 from ...errors import CheckpointError
 from ...models.refinement import RefinementModule
 from ..checkpoint import load_checkpoint
+from ..lookup import find_checkpoint
 from ..weights import load_strictly
 
-__all__ = ["load_refinement"]
+__all__ = ["load_modules", "load_refinement"]
+
+
+def load_modules(config: RefineConfig, num_classes: int, ctx: mx.Context | None = None) -> list[RefinementModule]:
+    """Refinement modules that a configuration names, none where there is nothing to refine.
+
+    Raises
+    ------
+    CheckpointError
+        If a file is missing, or is not one of a refinement module of that many classes.
+    """
+    files = config.weights if config.n_patches else []
+    return [load_refinement(find_checkpoint(name), num_classes, ctx) for name in files]
 
 
 def load_refinement(path: str | Path, num_classes: int, ctx: mx.Context | None = None) -> RefinementModule:

@@ -123,7 +123,7 @@ class ProgressivePredictor:
         if take_coarse:
             take_coarse(maps)
         uncertainty = 1 - certainty(maps)
-        self._report(name, image, 0, Stage(maps, uncertainty, [whole], np.array([uncertainty.mean()]), [0]))
+        self._report(name, image, 0, Stage(first, maps, uncertainty, [whole], np.array([uncertainty.mean()]), [0]))
         if self.config.n_patches:
             for number, size in enumerate(finer, start=1):
                 stage = begin(maps, size, self.config)
@@ -139,7 +139,7 @@ class ProgressivePredictor:
     def _refine(self, stage: Stage, image: np.ndarray, number: int) -> Steps:
         """Refine the selected patches of a scale, whose image is given."""
         module = self.modules[min(len(self.modules), number) - 1]
-        mosaic = Mosaic(stage.size, len(stage.probabilities), self.config.selection == "fixed")
+        mosaic = Mosaic(stage.scale, len(stage.probabilities), self.config.selection == "fixed")
         for chosen in self._batches(stage):
             fine = yield from self._network(image, chosen)
             coarse = np.stack([crop(stage.probabilities, box, self.config.input_size) for box in chosen])

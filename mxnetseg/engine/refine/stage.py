@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...config import RefineConfig
+from ..scores import argmax_classes
 from .grid import Box, grid
 from .maps import best_points, certainty, crop_mean, resize_bilinear, resize_nearest, smooth
 from .mosaic import Mosaic
@@ -22,6 +23,8 @@ class Stage:
 
     Attributes
     ----------
+    scale : (int, int)
+        Height and width of the whole image at this scale.
     probabilities : ndarray of float32, (K, H, W)
         Map so far, at this scale; refined in place. (Of the coarse view: at the network's input size.)
     uncertainty : ndarray of float32, (H, W)
@@ -42,6 +45,7 @@ class Stage:
         Points chosen by their score.
     """
 
+    scale: Size
     probabilities: np.ndarray
     uncertainty: np.ndarray
     boxes: list[Box]
@@ -52,10 +56,13 @@ class Stage:
     error: np.ndarray | None = None
     points: np.ndarray | None = None
 
-    @property
-    def size(self) -> Size:
-        """Height and width of the scale."""
-        return self.uncertainty.shape
+    def labels(self, size: Size) -> np.ndarray:
+        """Most probable classes at a size."""
+        return argmax_classes(resize_bilinear(self.probabilities, size))[0]
+
+    def uncertainty_picture(self, size: Size) -> np.ndarray:
+        """Uncertainty at a size, uint8: black where the map was sure, white where it was not."""
+        return (255 * resize_bilinear(self.uncertainty[None], size)[0]).astype(np.uint8)
 
 
 def begin(maps: np.ndarray, size: Size, config: RefineConfig) -> Stage:
@@ -75,7 +82,7 @@ def begin(maps: np.ndarray, size: Size, config: RefineConfig) -> Stage:
     scores = np.array([crop_mean(uncertainty, box, config.input_size) for box in boxes])
     order = np.argsort(scores if config.selection == "official" else -scores, kind="stable")
     selected = order if config.n_patches < 0 else order[: config.n_patches]
-    return Stage(maps, uncertainty, boxes, scores, selected.tolist())
+    return Stage(size, maps, uncertainty, boxes, scores, selected.tolist())
 
 
 def complete(stage: Stage, mosaic: Mosaic, config: RefineConfig) -> None:
@@ -94,7 +101,7 @@ def complete(stage: Stage, mosaic: Mosaic, config: RefineConfig) -> None:
     if config.n_patches > 0:
         certain[stage.mask if config.selection == "official" else ~stage.mask] = 0
     score = resize_nearest(certain * stage.uncertainty, config.input_size)
-    stage.error = resize_nearest(smooth(score, config.smooth_kernel), stage.size)
+    stage.error = resize_nearest(smooth(score, config.smooth_kernel), stage.scale)
     stage.points = best_points(stage.error, _point_count(stage, config.n_points))
     points = stage.points
     if config.n_patches > 0:
@@ -107,7 +114,7 @@ def complete(stage: Stage, mosaic: Mosaic, config: RefineConfig) -> None:
 
 def _point_count(stage: Stage, wanted: float) -> int:
     """Number of points to choose: at most the share of the refined patches."""
-    pixels = stage.size[0] * stage.size[1]
+    pixels = stage.scale[0] * stage.scale[1]
     refined, patches = len(stage.selected), len(stage.boxes)
     if wanted > 1:
         return min(int(wanted), pixels * refined // patches)
