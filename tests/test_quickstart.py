@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from mxnetseg import cli, quickstart
-from mxnetseg.config import load_config
 from mxnetseg.catalog import CONFIGS
+from mxnetseg.config import load_config
 
 TINY = [
     "data.options={train: 4, val: 2, size: [64, 96]}",

@@ -56,7 +56,9 @@ def _equality(model: str, oracles: list[dict[str, Any]]) -> str:
         return "no reference"
     cases, equal = (sum(oracle[key] for oracle in own) for key in ("cases", "equal"))
     worst, strong = (max(oracle[key] for oracle in own) for key in ("worst", "worst_strong"))
-    return f"{cases if cases == equal else f'{equal} of {cases}'} cases, {worst:.0e} / {strong:.0e}"
+    count = f"{cases}" if cases == equal else f"{equal} of {cases}"
+    errors = " / ".join(f"{error:.0e}" if error else "–" for error in (worst, strong))
+    return f"{count} case{'s' if cases > 1 else ''}, {errors}"
 
 
 def _code(names: Iterable[str]) -> str:

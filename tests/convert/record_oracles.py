@@ -35,11 +35,13 @@ def paths_by_network(harness, folder: Path) -> dict[str, list[Path]]:
 def our_name(path: Path) -> str:
     """Registered name of our network for a case, or the official one where it is no segmentation network."""
     from mxnetseg.convert import build_reference
+    from mxnetseg.registry import MODELS
 
     system, official = path.name.split("__")[:2]
     meta = json.loads(path.with_suffix(".json").read_text())
     network = build_reference(system, meta["model"], **meta["kwargs"])
-    return getattr(getattr(network, "model", network), "registered_name", official)
+    prefix = getattr(network, "model", network).prefix.rstrip("_")  # of a network and of its inference view
+    return next((name for name in MODELS.names() if name.lower() == prefix), official)
 
 
 def record(harness, paths: list[Path]) -> dict:
