@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 from mxnet import gluon
@@ -38,6 +37,8 @@ class AttaNet(SegmentationModel):
         Normalisation.
     """
 
+    levels = (3, 2)
+
     def __init__(self, num_classes: int, backbone: str = "resnet18", aux: bool = True, norm: str | NormLayer = "bn"):
         super().__init__(num_classes, backbone, norm, aux=aux)
         _, _, c3, c4 = self.backbone.channels
@@ -45,11 +46,6 @@ class AttaNet(SegmentationModel):
             self.head = AttaHead(num_classes, c4, c3, self.norm)
             if aux:
                 self.aux_head = FCNHead(num_classes, c3, self.norm)
-
-    def maps(self, F: Any, x: Any) -> Iterator[Any]:
-        _, _, c3, c4 = self.backbone(x)
-        yield self.head(c4, c3)
-        yield self.aux_head(c3)
 
 
 class AttaHead(gluon.HybridBlock):

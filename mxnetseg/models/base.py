@@ -27,7 +27,7 @@ def default_initializer() -> init.Initializer:
 
 
 class SegmentationModel(Recorded, gluon.HybridBlock):
-    """Backbone and heads; a model implements :meth:`maps`, the rest is written here once.
+    """Backbone, head and auxiliary head; a model whose maps come about differently overrides :meth:`maps`.
 
     Parameters
     ----------
@@ -56,6 +56,8 @@ class SegmentationModel(Recorded, gluon.HybridBlock):
         Height and width of the input must be multiples of it.
     min_size : int
         Smallest height and width of the input.
+    levels : tuple of int
+        Features that the head takes: 0 to 3 stand for c1 to c4.
     backbone, head, aux_head
         Children; `aux_head` only where `aux` is true.
 
@@ -73,6 +75,7 @@ class SegmentationModel(Recorded, gluon.HybridBlock):
     mix = 0.0
     divisor = 1
     min_size = 1
+    levels: tuple[int, ...] = (3,)
 
     def __init__(
         self,
@@ -104,9 +107,12 @@ class SegmentationModel(Recorded, gluon.HybridBlock):
     def maps(self, F: Any, x: Any) -> Iterator[Any]:
         """Yield the main class scores, then the auxiliary ones, at whatever size they have.
 
-        Only what is asked for is computed: an inference graph stops after the first.
+        Only what is asked for is computed: an inference graph stops after the first. Here: the head on the features
+        of `levels`, the auxiliary head on c3.
         """
-        raise NotImplementedError
+        features = self.backbone(x)
+        yield self.head(*(features[level] for level in self.levels))
+        yield self.aux_head(features[2])
 
     def wanted_maps(self, F: Any, x: Any) -> Iterator[Any]:
         """Main scores, and the auxiliary ones where `aux` is true, at whatever size they have."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from mxnet import gluon
@@ -43,11 +43,6 @@ class DenseASPP(SegmentationModel):
             self.head = DenseASPPHead(num_classes, c4, self.norm)
             if aux:
                 self.aux_head = FCNHead(num_classes, c3, self.norm)
-
-    def maps(self, F: Any, x: Any) -> Iterator[Any]:
-        _, _, c3, c4 = self.backbone(x)
-        yield self.head(c4)
-        yield self.aux_head(c3)
 
 
 class DenseASPPHead(gluon.HybridBlock):

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
-
 from ..registry import MODELS
 from .base import SegmentationModel
 from .layers import FCNHead, NormLayer
@@ -22,11 +19,6 @@ class _FCN(SegmentationModel):
             self.head = FCNHead(num_classes, c4, self.norm)
             if aux:
                 self.aux_head = FCNHead(num_classes, c3, self.norm)
-
-    def maps(self, F: Any, x: Any) -> Iterator[Any]:
-        _, _, c3, c4 = self.backbone(x)
-        yield self.head(c4)
-        yield self.aux_head(c3)
 
 
 @MODELS.register(

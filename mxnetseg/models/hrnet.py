@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 from mxnet import gluon
@@ -36,14 +35,12 @@ class HRNet(SegmentationModel):
     """
 
     align_corners = False
+    levels = (0, 1, 2, 3)
 
     def __init__(self, num_classes: int, backbone: str = "hrnet_w48", norm: str | NormLayer = "bn"):
         super().__init__(num_classes, backbone, norm)
         with self.name_scope():
             self.head = HRNetHead(num_classes, sum(self.backbone.channels), self.norm)
-
-    def maps(self, F: Any, x: Any) -> Iterator[Any]:
-        yield self.head(*self.backbone(x))
 
 
 class HRNetHead(gluon.HybridBlock):

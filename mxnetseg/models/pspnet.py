@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 from mxnet import gluon
@@ -43,11 +42,6 @@ class PSPNet(SegmentationModel):
             self.head = PSPHead(num_classes, c4, self.norm)
             if aux:
                 self.aux_head = FCNHead(num_classes, c3, self.norm)
-
-    def maps(self, F: Any, x: Any) -> Iterator[Any]:
-        _, _, c3, c4 = self.backbone(x)
-        yield self.head(c4)
-        yield self.aux_head(c3)
 
 
 class PSPHead(gluon.HybridBlock):

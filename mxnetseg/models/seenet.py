@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 from mxnet import gluon
@@ -37,17 +36,14 @@ class SeENet(SegmentationModel):
         Normalisation.
     """
 
+    levels = (0, 1, 2, 3)
+
     def __init__(self, num_classes: int, backbone: str = "resnet50", aux: bool = True, norm: str | NormLayer = "bn"):
         super().__init__(num_classes, backbone, norm, output_stride=8, aux=aux)
         with self.name_scope():
             self.head = SeEHead(num_classes, self.backbone.channels, self.norm)
             if aux:
                 self.aux_head = FCNHead(num_classes, self.backbone.channels[2], self.norm)
-
-    def maps(self, F: Any, x: Any) -> Iterator[Any]:
-        c1, c2, c3, c4 = self.backbone(x)
-        yield self.head(c1, c2, c3, c4)
-        yield self.aux_head(c3)
 
 
 class SeEHead(gluon.HybridBlock):

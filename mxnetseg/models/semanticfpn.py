@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 from mxnet import gluon
@@ -35,13 +34,12 @@ class SemanticFPN(SegmentationModel):
         Normalisation.
     """
 
+    levels = (0, 1, 2, 3)
+
     def __init__(self, num_classes: int, backbone: str = "resnet50", norm: str | NormLayer = "bn"):
         super().__init__(num_classes, backbone, norm)
         with self.name_scope():
             self.head = SemanticFPNHead(num_classes, self.backbone.channels, self.norm)
-
-    def maps(self, F: Any, x: Any) -> Iterator[Any]:
-        yield self.head(*self.backbone(x))
 
 
 class SemanticFPNHead(gluon.HybridBlock):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 from mxnet import gluon
@@ -39,6 +38,8 @@ class SwiftResNet(SegmentationModel):
         Width of the decoder.
     """
 
+    levels = (0, 1, 2, 3)
+
     def __init__(
         self,
         num_classes: int,
@@ -52,11 +53,6 @@ class SwiftResNet(SegmentationModel):
             self.head = SwiftHead(num_classes, self.backbone.channels, self.norm, capacity)
             if aux:
                 self.aux_head = FCNHead(num_classes, self.backbone.channels[2], self.norm, channels=capacity)
-
-    def maps(self, F: Any, x: Any) -> Iterator[Any]:
-        c1, c2, c3, c4 = self.backbone(x)
-        yield self.head(c1, c2, c3, c4)
-        yield self.aux_head(c3)
 
 
 class SwiftHead(gluon.HybridBlock):
