@@ -13,7 +13,7 @@ import numpy as np
 
 from ..config import EvalConfig, RefineConfig
 
-__all__ = ["PROTOCOLS", "Protocol", "Windows", "describe", "historical_scales", "protocol_of"]
+__all__ = ["AUGMENTED_SCALES", "PROTOCOLS", "Protocol", "Windows", "describe", "historical_scales", "protocol_of"]
 
 # A tiny slack keeps 48 * (1 - 1/3) at 32 whichever way the product was rounded.
 _SLACK = 1e-9
@@ -177,6 +177,10 @@ PROTOCOLS = {
 }
 
 
+# Scales of mmsegmentation's and semseg's test-time augmentation, and of MXNetSeg's for most data sets.
+AUGMENTED_SCALES = (0.5, 0.75, 1.0, 1.25, 1.5, 1.75)
+
+
 def protocol_of(config: EvalConfig) -> Protocol:
     """Protocol that a configuration names."""
     return PROTOCOLS[config.protocol]
@@ -189,7 +193,7 @@ def historical_scales(data: str) -> list[float]:
         return [0.75, 1.0, 1.25, 1.5, 1.75, 2.0, 2.25]
     if key == "gatech":
         return [0.5, 0.8, 1.0, 1.2, 1.4]
-    return [0.5, 0.75, 1.0, 1.25, 1.5, 1.75]
+    return list(AUGMENTED_SCALES)
 
 
 def describe(config: EvalConfig, crop: tuple[int, int]) -> str:

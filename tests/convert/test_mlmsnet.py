@@ -15,6 +15,7 @@ from mxnetseg.convert import build_reference, load_reference
 from mxnetseg.engine.inference import Predictor
 from mxnetseg.errors import ConfigError, NameNotFoundError
 from mxnetseg.losses import build_loss
+from mxnetseg.registry import MODELS
 
 QUICK = ["MLMSNet__mnv3small_w100__g220_small_c19_97x129", "MLMSNetv2__mnv3large_w100__g200_large_c19_97x129"]
 SLOW = [
@@ -77,6 +78,39 @@ def test_recorded_features(harness, shared, name):
     for key, wanted in case.reference.items():
         error = harness.formula.compare(wanted, case.meta["outputs"][key], found[key].asnumpy(), case.meta["stride"])
         assert error <= case.tolerance, key
+
+
+@pytest.mark.parametrize(
+    ("model", "width", "options", "millions", "billions"),
+    [
+        ("MLMSNet", "large_1_0", {}, 7.139206, 36.902),
+        ("MLMSNet", "large_1_0", {"wide": False}, 5.313334, 24.495),
+        ("MLMSNet", "large_0_75", {}, 4.513782, 24.136),
+        ("MLMSNet", "large_0_75", {"wide": False}, 3.241942, 15.247),
+        ("MLMSNet", "small_1_0", {}, 2.526166, 13.967),
+        ("MLMSNet", "small_1_0", {"wide": False}, 1.724134, 8.166),
+        ("MLMSNet", "small_0_75", {"wide": False}, 1.110926, 5.418),
+        ("MLMSNet", "large_1_0", {"wide": False, "use_msf": False}, 3.440374, 14.514),
+        ("MLMSNet", "large_1_0", {"wide": False, "use_mlf": False}, 5.117398, 23.706),
+        ("MLMSNet", "large_1_0", {"wide": False, "use_msf": False, "use_mlf": False}, 3.244438, 13.726),
+        ("MLMSNetv2", "large_1_0", {}, 4.187163, 17.655),
+        ("MLMSNetv2", "large_1_0", {"wide": False}, 3.579219, 13.953),
+        ("MLMSBaseline", "large_1_0", {}, 3.069334, 12.307),
+        ("MLMSBaseline", "large_1_0", {"dilate3": True, "dilate4": True}, 3.069334, 12.307),
+    ],
+)
+def test_size_of_every_form(model, width, options, millions, billions):
+    """Parameters and multiply-accumulates at 713x713, 19 classes."""
+    net = MODELS.get(model)(19, backbone=f"mobilenet_v3_{width}", **options)
+    assert net.parameter_count() == round(millions * 1e6)
+    assert net.macs(713, 713) / 1e9 == pytest.approx(billions, abs=6e-4)
+
+
+def test_published_size():
+    """The narrow form with 2 classes; 14.2209 G count 2 operations per normalised and 1 per pooled element besides."""
+    net = MODELS.get("MLMSNetv2")(2, wide=False)
+    assert net.parameter_count() / 1e6 == pytest.approx(3.5739, abs=5e-5)
+    assert net.macs(713, 713) / 1e9 == pytest.approx(13.9104, abs=5e-5)
 
 
 @pytest.mark.slow

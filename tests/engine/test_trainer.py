@@ -60,6 +60,13 @@ def test_resumed_run_equals_uninterrupted_one(tmp_path, name):
         assert [row["step"] for row in events(result, "step")] == list(range(1, steps + 1))
 
 
+@pytest.mark.parametrize("steps", [7, 23])
+def test_run_measured_in_updates(tmp_path, steps):
+    """Longer or shorter than the epochs, the schedule ends with it."""
+    run = trainer(tmp_path, f"train.steps={steps}")
+    assert run.fit().steps == steps == run.schedule.steps
+
+
 def test_logged_losses_are_those_of_their_steps(tmp_path):
     """Losses are fetched late; static memory must not have been reused by then."""
     late = trainer(tmp_path, "train.log_interval=100").fit()
