@@ -55,6 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--crop", type=parse_size, metavar="N|HxW", help="window")
     add("--base", type=int, metavar="N", help="longer side at scale 1")
     add("--ms", action="store_true", help="several scales and mirroring, with the original's scales for the data set")
+    add("--aug-test", action="store_true", help="scales 0.5 to 1.75 and mirroring, in the configured protocol (mmseg)")
     add("--scales", type=parse_scales, nargs="+", metavar="S", help="scales, or sizes w-h,w-h,... of a progression")
     add("--flip", action=flag, default=None, help="average with the mirrored image")
     add("--overlap", type=float, metavar="SHARE", help="overlap of the windows")
@@ -113,7 +114,7 @@ def evaluation_config(args: argparse.Namespace, recorded: dict[str, Any]) -> Con
 
 def _set_protocol(config: Config, args: argparse.Namespace) -> None:
     """Apply the protocol flags; --crop, --base or --ms alone mean the original's protocol."""
-    from .engine.protocols import historical_scales
+    from .engine.protocols import AUGMENTED_SCALES, historical_scales
 
     chosen = config.eval
     if args.protocol:
@@ -128,6 +129,8 @@ def _set_protocol(config: Config, args: argparse.Namespace) -> None:
         chosen.base_size = args.base
     if args.ms:
         chosen.scales, chosen.flip = historical_scales(config.data.name), True
+    if args.aug_test:
+        chosen.scales, chosen.flip = list(AUGMENTED_SCALES), True
     if factors := [scale for scale in args.scales or () if isinstance(scale, float)]:
         chosen.scales = factors
     if args.flip is not None:

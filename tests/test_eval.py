@@ -56,6 +56,12 @@ def test_readme_command(capsys, place):
         assert cv2.imread(str(folder / picture)) is not None
 
 
+def test_augmented_test_as_mmsegmentation(capsys, tmp_path):
+    _, out, _ = run(capsys, "--save-dir", tmp_path, "--protocol", "mmseg", "--base", 48, "--aug-test")
+    assert "mmseg, long side 48, scales 0.5 0.75 1 1.25 1.5 1.75, mirrored too" in out
+    assert re.search(r"mFscore +\d", out)
+
+
 def test_nothing_typed_means_the_checkpoint_s_protocol(capsys, tmp_path):
     _, out, _ = run(capsys, "--save-dir", tmp_path, "--json")
     record = json.loads(out)

@@ -33,7 +33,8 @@ def format_table(result: EvalResult) -> str:
     totals = f"PA {100 * m['PA']:.2f}   mIoU {100 * m['mIoU']:.2f}   mAcc {100 * m['mAcc']:.2f}"
     if m["mIoU_all"] != m["mIoU"]:
         totals += f"   mIoU with absent classes as 0: {100 * m['mIoU_all']:.2f}"
-    return "\n".join([*lines, "", f"{totals}   FWIoU {100 * m['FWIoU']:.2f}   (percent)"])
+    totals += f"   FWIoU {100 * m['FWIoU']:.2f}   mFscore {100 * m['mFscore']:.2f}   (percent)"
+    return "\n".join([*lines, "", totals])
 
 
 class PredictionWriter:
