@@ -57,7 +57,7 @@ def _equality(model: str, oracles: list[dict[str, Any]]) -> str:
     cases, equal = (sum(oracle[key] for oracle in own) for key in ("cases", "equal"))
     worst, strong = (max(oracle[key] for oracle in own) for key in ("worst", "worst_strong"))
     count = f"{cases}" if cases == equal else f"{equal} of {cases}"
-    errors = " / ".join(f"{error:.0e}" if error else "–" for error in (worst, strong))
+    errors = " / ".join(f"{error:.0e}" if error else "-" for error in (worst, strong))
     return f"{count} case{'s' if cases > 1 else ''}, {errors}"
 
 
