@@ -2,10 +2,12 @@
 
 import json
 
+import cv2
 import numpy as np
 import pytest
 from mxnet import autograd, init, nd
 
+from mxnetseg.cli import main
 from mxnetseg.config import EvalConfig, LossConfig
 from mxnetseg.convert import build_reference, load_reference
 from mxnetseg.engine.inference import Predictor, run_together
@@ -157,6 +159,28 @@ def test_recorded_metrics(shared):
     summary, percent = metric.summary(), meta["kwargs"]["summary_percent"]
     for theirs, ours in (("aAcc", "PA"), ("mIoU",) * 2, ("mAcc",) * 2, ("mFscore",) * 2, ("mPrecision",) * 2):
         assert 100 * summary[ours] == pytest.approx(percent[theirs], abs=0.006)
+
+
+def test_recorded_tiles(shared, tmp_path):
+    """Names and contents of one scene of Potsdam."""
+    meta, recorded = read(shared, "data__potsdam_tiles")
+    k = meta["kwargs"]
+    for file, key in ((k["image_file"], "image"), (k["label_file"], "label_rgb")):
+        path = tmp_path / "in" / file
+        path.parent.mkdir(exist_ok=True)
+        assert cv2.imwrite(str(path), recorded[key].astype(np.uint8)[..., ::-1])
+    root = tmp_path / "root"
+    words = ("--root", root, "--source", tmp_path / "in", f"tile={k['clip']}", f"stride={k['clip']}")
+    assert main(["prepare", "Potsdam", *map(str, words)]) == 0
+    for folder in ("img_dir", "ann_dir"):
+        assert sorted(p.name for p in (root / folder / "train").iterdir()) == sorted(k["names"])
+    whole = np.zeros(recorded["full_label"].shape, np.uint8)
+    for name in k["names"]:
+        x0, y0, x1, y1 = (int(n) for n in name.removesuffix(".png").split("_")[2:])
+        whole[y0:y1, x0:x1] = cv2.imread(str(root / "ann_dir" / "train" / name), cv2.IMREAD_UNCHANGED)
+    assert (whole == recorded["full_label"]).all()
+    last = [cv2.imread(str(root / folder / "train" / k["last"]), -1) for folder in ("img_dir", "ann_dir")]
+    assert (last[0][..., ::-1] == recorded["last_image"]).all() and (last[1] == recorded["last_label"]).all()
 
 
 def test_unknown_names_are_refused():
