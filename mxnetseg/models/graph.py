@@ -5,16 +5,62 @@ from __future__ import annotations
 import json
 import math
 from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from mxnet import sym
 
-__all__ = ["count_macs"]
+__all__ = ["Operator", "count_macs", "operators"]
 
 Shape = tuple[int, ...]
 
 # Operators with one product per weight and output pixel: which of their inputs is the weight.
 _WEIGHT = {"Convolution": 1, "FullyConnected": 1, "_contrib_ModulatedDeformableConvolution": 3}
+
+
+@dataclass(frozen=True)
+class Operator:
+    """One operator of a symbol.
+
+    Attributes
+    ----------
+    kind : str
+        MXNet's name of it; ``null`` for an input or a parameter.
+    inputs : list of tuple of int
+        Shapes of its inputs.
+    output : tuple of int
+        Shape of its first output; empty where it has no single name.
+    """
+
+    kind: str
+    inputs: list[Shape]
+    output: Shape
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates of a convolution or dense layer, without biases; 0 for everything else."""
+        if self.kind in _WEIGHT:
+            return math.prod(self.output) * math.prod(self.inputs[_WEIGHT[self.kind]][1:])
+        if self.kind == "Deconvolution":
+            return math.prod(self.inputs[0]) * math.prod(self.inputs[1][1:])
+        return 0
+
+
+def operators(symbol: sym.Symbol, **input_shapes: Shape) -> Iterator[Operator]:
+    """Operators of a symbol in the order of computation.
+
+    Parameters
+    ----------
+    symbol : Symbol
+        Network.
+    **input_shapes
+        Shape of each input.
+    """
+    nodes = json.loads(symbol.tojson())["nodes"]
+    shapes = _shapes(symbol, nodes, input_shapes)
+    for position, node in enumerate(nodes):
+        yield Operator(node["op"], [shapes[entry[0]] for entry in node["inputs"]], shapes[position])
 
 
 def count_macs(symbol: sym.Symbol, **input_shapes: Shape) -> int:
@@ -32,18 +78,7 @@ def count_macs(symbol: sym.Symbol, **input_shapes: Shape) -> int:
     int
         For the whole batch.
     """
-    nodes = json.loads(symbol.tojson())["nodes"]
-    shapes = _shapes(symbol, nodes, input_shapes)
-
-    total = 0
-    for position, node in enumerate(nodes):
-        if node["op"] in _WEIGHT:
-            weight = shapes[node["inputs"][_WEIGHT[node["op"]]][0]]
-            total += math.prod(shapes[position]) * math.prod(weight[1:])
-        elif node["op"] == "Deconvolution":
-            source, weight = (shapes[entry[0]] for entry in node["inputs"][:2])
-            total += math.prod(source) * math.prod(weight[1:])
-    return total
+    return sum(operator.macs for operator in operators(symbol, **input_shapes))
 
 
 def _shapes(symbol: sym.Symbol, nodes: list[dict[str, Any]], input_shapes: dict[str, Shape]) -> list[Shape]:
