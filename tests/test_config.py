@@ -36,8 +36,9 @@ RUNS = [row for row in config_rows() if not row["name"].startswith(("synthetic/"
 @pytest.mark.parametrize("row", RUNS, ids=lambda r: r["name"])
 def test_shipped_run_is_described_and_named_after_its_network(row):
     assert row["summary"]
-    network = f"{row['model']}_{row['backbone']}".lower()
-    assert f"{Path(row['name']).stem}_".startswith(f"{network}_")
+    name, backbone = f"{Path(row['name']).stem}_", row["backbone"]
+    short = backbone.removeprefix("deepstem_")
+    assert name.startswith((f"{row['model'].lower()}_{backbone}_", f"{row['model'].lower()}_{short}_"))
 
 
 def test_inheritance_merges_sections_and_the_top_wins(tmp_path):
