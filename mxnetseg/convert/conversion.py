@@ -34,7 +34,6 @@ from .imagenet import backbone_names
 
 __all__ = [
     "ClassNames",
-    "backbone_meta",
     "check_rebuilt",
     "convert_backbone",
     "convert_network",
@@ -42,6 +41,7 @@ __all__ = [
     "model_config",
     "model_meta",
     "own_network",
+    "part_meta",
 ]
 
 _COUNTER = ".num_batches_tracked"
@@ -173,9 +173,9 @@ def model_meta(config: Config, source: Source, names: ClassNames, provenance: di
     }
 
 
-def backbone_meta(name: str, source: Source, provenance: dict[str, Any]) -> dict[str, Any]:
-    """Metadata of a file with the weights of a backbone."""
-    return {**_common(source, provenance), "kind": "backbone", "backbone": name}
+def part_meta(kind: str, name: str, source: Source, provenance: dict[str, Any]) -> dict[str, Any]:
+    """Metadata of a file with the weights of a part of a network: its kind (``backbone``, ``refinement``), its name."""
+    return {**_common(source, provenance), "kind": kind, kind: name}
 
 
 def _common(source: Source, provenance: dict[str, Any]) -> dict[str, Any]:

@@ -57,7 +57,14 @@ def run(args: argparse.Namespace) -> int:
         return _convert_backbone(args)
     _require(args)
     from ..convert import build_reference
-    from ..convert.conversion import check_rebuilt, convert_network, model_config, model_meta, own_network
+    from ..convert.conversion import (
+        check_rebuilt,
+        convert_network,
+        model_config,
+        model_meta,
+        own_network,
+        part_meta,
+    )
     from ..convert.files import read_source
     from ..models.base import SegmentationModel
 
@@ -67,16 +74,19 @@ def run(args: argparse.Namespace) -> int:
     model = own_network(build_reference(args.system, args.model, **official))
     report = convert_network(model, source, args.system)
     provenance = {"system": args.system, "model": args.model, "arguments": official, "tensors": _tensors(report)}
-    if not isinstance(model, SegmentationModel):
-        raise ConfigError(f"{args.model} is no network of its own", "a network from images to classes")
-    settings = model_config(model)
-    config = _config(args, names, settings.model_dump(mode="json"))
-    folder = MODELS.entry(config.model.name).short_name
-    what = " ".join(filter(None, (config.model.name, config.model.backbone, f"{len(names.classes)} classes")))
     _stop_if_partial(args, report, source)
-    check_rebuilt(model, settings)
-    path = _write(args, model, model_meta(config, source, names, provenance), folder)
-    _print(args, source, report, path, f"{what} ({names.data}); built from its metadata: equal scores")
+    if isinstance(model, SegmentationModel):
+        settings = model_config(model)
+        check_rebuilt(model, settings)
+        config = _config(args, names, settings.model_dump(mode="json"))
+        meta, folder = model_meta(config, source, names, provenance), MODELS.entry(config.model.name).short_name
+        what = " ".join(filter(None, (config.model.name, config.model.backbone, f"{len(names.classes)} classes")))
+        what += f" ({names.data}); built from its metadata: equal scores"
+    else:
+        meta, folder = part_meta("refinement", args.model, source, provenance), "refinement"
+        what = f"{args.model}, {len(names.classes)} classes; use it with --refinement"
+    path = _write(args, model, meta, folder)
+    _print(args, source, report, path, what)
     return 0
 
 
@@ -84,14 +94,14 @@ def _convert_backbone(args: argparse.Namespace) -> int:
     """Turn an ImageNet classifier into weights for ``model.pretrained``."""
     if not args.backbone or args.system or args.model or args.data or args.classes or args.overrides:
         raise ConfigError("--backbone-only with other arguments, or none", "--backbone-only --backbone NAME FILE")
-    from ..convert.conversion import backbone_meta, convert_backbone
+    from ..convert.conversion import convert_backbone, part_meta
     from ..convert.files import read_source
 
     name = BACKBONES.entry(args.backbone).name
     source = read_source(args.file, args.entry)
     backbone, report = convert_backbone(name, source)
     _stop_if_partial(args, report, source)
-    meta = backbone_meta(name, source, {"tensors": _tensors(report)})
+    meta = part_meta("backbone", name, source, {"tensors": _tensors(report)})
     path = _write(args, backbone, meta, "backbones", prefix="backbone.")
     _print(args, source, report, path, f"backbone {name}; use it with model.pretrained={path}")
     return 0
