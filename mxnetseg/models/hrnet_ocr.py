@@ -13,7 +13,7 @@ from ..registry import MODELS
 from .base import SegmentationModel
 from .layers import ConvModule2d, NormLayer, resize_like, set_momentum
 
-__all__ = ["HRNetOCR", "OCRHead", "ObjectAttention"]
+__all__ = ["HRNetOCR", "OCRHead", "ObjectAttention", "gather_regions"]
 
 
 @MODELS.register(
@@ -107,12 +107,12 @@ class OCRHead(gluon.HybridBlock):
 
     def hybrid_forward(self, F: Any, features: Any, regions: Any) -> Any:
         pixels = self.pixels(features)
-        objects = _gather(F, pixels, regions)
+        objects = gather_regions(F, pixels, regions)
         context = self.attention(pixels, objects)
         return self.classifier(self.drop(self.fuse(F.concat(context, pixels, dim=1))))
 
 
-def _gather(F: Any, pixels: Any, regions: Any) -> Any:
+def gather_regions(F: Any, pixels: Any, regions: Any) -> Any:
     """Mean (N, C, K, 1) of the pixels of each region, weighted by their softmax over the positions (eq. 8)."""
     weights = F.softmax(F.reshape(regions, (0, 0, -1)), axis=2)
     return F.expand_dims(F.batch_dot(F.reshape(pixels, (0, 0, -1)), weights, transpose_b=True), axis=3)

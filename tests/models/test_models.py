@@ -5,7 +5,17 @@ import numpy as np
 import pytest
 from mxnet import gluon, nd
 
-from models.networks import CLASSES, EACH, GRADIENT_TOLERANCE, bare_model, gradients, image, small_model
+from models.networks import (
+    CLASSES,
+    EACH,
+    GRADIENT_TOLERANCE,
+    OUTPUT_TOLERANCE,
+    bare_model,
+    gradients,
+    image,
+    inference_scores,
+    small_model,
+)
 from mxnetseg.errors import DataError
 from mxnetseg.registry import MODELS
 
@@ -22,14 +32,14 @@ def test_sizes_in_one_graph(name):
     net = small_model(name)
     eager = [y.asnumpy() for y in net(image(33, 50))]
     net.hybridize(**STATIC)
-    step = net.divisor
+    step, tolerance = net.divisor, OUTPUT_TOLERANCE.get(name, 1e-5)
     for height, width in ((33, 50), (64, 32), (33, 50)):
         x = image(-(-height // step) * step, -(-width // step) * step)
         outputs = net(x)
         assert len(outputs) > 1 or not net.aux
         assert {y.shape for y in outputs} == {(1, CLASSES, *x.shape[2:])}
-        assert relative(net.predict(x).asnumpy(), outputs[0].asnumpy()) < 1e-5
-    assert all(relative(y.asnumpy(), e) < 1e-5 for y, e in zip(net(image(33, 50)), eager, strict=True))
+        assert relative(net.predict(x).asnumpy(), inference_scores(net, outputs)) < tolerance
+    assert all(relative(y.asnumpy(), e) < tolerance for y, e in zip(net(image(33, 50)), eager, strict=True))
 
 
 @pytest.mark.parametrize("name", EACH)
@@ -90,10 +100,10 @@ def test_frozen_batch_norm(name):
     before = {n: p.data().asnumpy() for n, p in statistics.items()}
     net.freeze_bn()
     with mx.autograd.record():
-        trained = net(x)[0]
-    trained.backward()
+        trained = net(x)
+    trained[0].backward()
     assert all((p.data().asnumpy() == before[n]).all() for n, p in statistics.items())
-    assert relative(trained.asnumpy(), net.predict(x).asnumpy()) < 1e-5
+    assert relative(inference_scores(net, trained), net.predict(x).asnumpy()) < 1e-5
     net.freeze_bn(False)
     gradients(net, x)
     assert all((p.data().asnumpy() != before[n]).any() for n, p in statistics.items())
