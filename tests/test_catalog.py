@@ -69,6 +69,14 @@ MLMS = {
     "camvid_ohem_small": (("trainval", "test"), (67.90, 76.12, 91.88), 960),
 }
 
+# MFARANet's: splits of figures and training, mIoU at 1024x2048 and 1024x1024, and whether it is pruned.
+MFARA = {
+    "cityscapes/mfaranet_resnet18": (("val", "train"), (78.2, 77.9), False),
+    "cityscapes/mfaranet_resnet18_pruned": (("val", "train"), (77.9, 77.7), True),
+    "cityscapes/mfaranet_resnet18_trainval": (("test", "trainval"), (77.3, 77.1), False),
+    "cityscapes/mfaranet_resnet18_pruned_trainval": (("test", "trainval"), (77.0, 76.8), True),
+}
+
 
 @pytest.mark.parametrize(("name", "aliases", "published"), ROWS, ids=[row[0] for row in ROWS])
 def test_published_row(name, aliases, published):
@@ -107,6 +115,23 @@ def test_recipe_of_mlmsnet(name):
     assert (config.train.epochs, config.train.batch_size, config.optimizer.head_lr_mult) == (200, 36, 10)
     settings = config.eval
     assert (settings.protocol, settings.base_size, settings.crop_size, settings.flip) == ("slide", base, 713, True)
+
+
+@pytest.mark.parametrize("name", MFARA)
+def test_recipe_of_mfaranet(name):
+    splits, published, pruned = MFARA[name]
+    config = load_config(name)
+    assert (config.published["split"], config.data.train_split) == splits
+    assert (config.published["mIoU"], config.published["mIoU_1024x1024"]) == published
+    assert config.model.options == {"boundary": True} | ({"pruned": True} if pruned else {})
+    assert (config.data.transform, config.data.resize, config.crop()) == ("semseg", None, (1024, 1024))
+    augment = config.data.augment
+    assert (augment.scale, augment.rotate, augment.flip, augment.blur) == ((0.5, 2.0), 10, 0.5, 0)
+    assert (config.loss.name, config.loss.aux_weight, config.loss.options) == ("JointEdge", 1.0, {})
+    optimizer = config.optimizer
+    assert (optimizer.lr, optimizer.head_lr_mult, optimizer.momentum, optimizer.wd) == (0.005, 10, 0.9, 5e-4)
+    assert (config.train.epochs, config.train.batch_size) == (275 if "trainval" in name else 200, 14)
+    assert optimizer.wd_norm_bias and config.model.norm == "syncbn"
 
 
 @pytest.mark.parametrize("data", ["potsdam", "vaihingen"])
