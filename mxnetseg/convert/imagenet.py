@@ -16,7 +16,7 @@ _PREFIX = "backbone."
 # Parts of the published classifiers behind the features.
 _CLASSIFIERS = (
     r"(fc|classifier|output|head|linear|last_linear|incre_modules|downsamp_modules|final_layer|bn|conv|conv_last"
-    r"|stage1\.4)\."
+    r"|stage1\.4|x\d+)\."
 )
 _DEEP_STEM = {"conv1.": "conv1.0.", "bn1.": "conv1.1.", "conv2.": "conv1.3.", "bn2.": "conv1.4."}
 

@@ -268,3 +268,33 @@ def test_unknown_arguments_are_refused():
     ):
         with pytest.raises(ConfigError, match=text):
             build_reference("mfaranet", "MFARANet", **arguments)
+
+
+def test_options_of_backbones():
+    """Dilation and DFNet's repair change no values that they should not; unknown options are explained."""
+    x = nd.random.normal(shape=(1, 3, 64, 64))
+    plain, repaired = (MFARANet(3, "dfnet_v1", backbone_options={"repaired": r}) for r in (False, True))
+    assert repaired.parameter_count() == plain.parameter_count() + 2 * 64
+    dilated, dense = (MFARANet(3, backbone_options={"dilation": d}) for d in (True, False))
+    for net in (dilated, dense):
+        net.prepare()
+    arrays = {name: p.data() for name, p in dilated._collect_params_with_prefix().items()}
+    for name, parameter in dense._collect_params_with_prefix().items():
+        parameter.set_data(arrays[name])
+    different = [
+        relative(a.asnumpy(), b.asnumpy()) > 1e-3 for a, b in zip(dilated.backbone(x), dense.backbone(x), strict=True)
+    ]
+    assert different == [False, False, True, True]
+    with pytest.raises(ConfigError, match="dilatoin"):
+        MFARANet(3, backbone_options={"dilatoin": True})
+
+
+def test_dropout_of_scale_choice_drops_whole_channels():
+    net = MFARANet(3, "stdc1", dropout=(0, 0.5, 0, 0, 0))
+    net.prepare()
+    x = nd.random.normal(shape=(2, 3, 64, 64))
+    with autograd.train_mode():
+        c1 = net.backbone(x)[0].asnumpy()
+    dropped = (c1 == 0).all(axis=(2, 3)).mean()
+    assert 0.3 < dropped < 0.7
+    assert not (net.backbone(x)[0].asnumpy() == 0).all(axis=(2, 3)).mean() > 0.2

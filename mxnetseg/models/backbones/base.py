@@ -79,7 +79,12 @@ def build_backbone(name: str, norm: str | NormLayer = "bn", output_stride: int =
     NameNotFoundError
         If the name is not registered.
     ConfigError
-        If the backbone does not have that output stride.
+        If the backbone does not have that output stride, or not such an argument.
     """
     builder: Any = BACKBONES.get(name)
-    return builder(make_norm(norm), output_stride, **options)
+    try:
+        return builder(make_norm(norm), output_stride, **options)
+    except TypeError as error:
+        if not any(f"keyword argument '{option}'" in str(error) for option in options):
+            raise
+        raise ConfigError(f"backbone {name!r}: {error}", "further arguments as its documentation lists them") from error
