@@ -12,6 +12,7 @@ from ..registry import MODELS
 from .backbones.mobilenetv3 import make_divisible
 from .base import SegmentationModel
 from .layers import Activation, ConvModule2d, NormLayer
+from .layers.pool import global_mean
 
 __all__ = ["BatchNormAttention", "BottleneckAttention", "MLMSHead", "MLMSNet", "MLMSNetv2", "MultiScaleFusion"]
 
@@ -242,11 +243,10 @@ class BatchNormAttention(gluon.HybridBlock):
 
     def __init__(self, channels: int, norm_layer: NormLayer):
         super().__init__()
-        self.pool = nn.GlobalAvgPool2D()
         self.proj = ConvModule2d(channels, 1, in_channels=channels, norm_layer=norm_layer, activation="sigmoid")
 
     def hybrid_forward(self, F: Any, x: Any) -> Any:
-        return self.proj(self.pool(x))
+        return self.proj(global_mean(F, x))
 
 
 class BottleneckAttention(gluon.HybridBlock):
@@ -265,13 +265,12 @@ class BottleneckAttention(gluon.HybridBlock):
     def __init__(self, channels: int, norm_layer: NormLayer | None = None):
         super().__init__()
         hidden = make_divisible(channels // 4)
-        self.pool = nn.GlobalAvgPool2D()
         self.fc = nn.HybridSequential()
         self.fc.add(nn.Conv2D(hidden, 1, use_bias=False, in_channels=channels), nn.Activation("relu"))
         self.fc.add(nn.Conv2D(channels, 1, use_bias=False, in_channels=hidden), Activation("hard_sigmoid"))
 
     def hybrid_forward(self, F: Any, x: Any) -> Any:
-        return self.fc(self.pool(x))
+        return self.fc(global_mean(F, x))
 
 
 def _attention(light: bool) -> Callable[..., gluon.HybridBlock]:

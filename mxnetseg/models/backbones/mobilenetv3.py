@@ -9,6 +9,7 @@ from mxnet.gluon import nn
 
 from ...registry import BACKBONES
 from ..layers import Activation, NormLayer
+from ..layers.pool import global_mean
 from .base import Backbone, require_stride
 
 __all__ = [
@@ -157,13 +158,12 @@ class SqueezeExcite(gluon.HybridBlock):
     def __init__(self, channels: int):
         super().__init__()
         hidden, small = make_divisible(channels // 4), init.Normal(0.01)
-        self.pool = nn.GlobalAvgPool2D()
         self.fc = nn.HybridSequential()
         self.fc.add(nn.Dense(hidden, in_units=channels, weight_initializer=small), nn.Activation("relu"))
         self.fc.add(nn.Dense(channels, in_units=hidden, weight_initializer=small), Activation("hard_sigmoid"))
 
     def hybrid_forward(self, F: Any, x: Any) -> Any:
-        return F.broadcast_mul(x, F.reshape(self.fc(self.pool(x)), shape=(0, 0, 1, 1)))
+        return F.broadcast_mul(x, F.reshape(self.fc(global_mean(F, x)), shape=(0, 0, 1, 1)))
 
 
 def _conv(

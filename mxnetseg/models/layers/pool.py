@@ -6,7 +6,7 @@ from typing import Any
 
 from .resize import mix_pixels, size_of
 
-__all__ = ["adaptive_avg_pool_like", "shrunken_size"]
+__all__ = ["adaptive_avg_pool_like", "global_mean", "shrunken_size"]
 
 
 def shrunken_size(F: Any, x: Any, factor: int) -> Any:
@@ -60,3 +60,8 @@ def _bins(F: Any, source: Any, target: Any, axis: int) -> Any:
     end = F.ceil(F.broadcast_div(F.broadcast_mul(index + 1.0, pixels), bins))
     inside = F.broadcast_greater_equal(pixel, first) * F.broadcast_lesser(pixel, end)
     return F.broadcast_div(inside, end - first)
+
+
+def global_mean(F: Any, x: Any) -> Any:
+    """Average (N, C, 1, 1) of each channel of (N, C, H, W); its backward pass is many times faster than pooling's."""
+    return F.mean(x, axis=(2, 3), keepdims=True)
