@@ -47,7 +47,7 @@ def encode(value, storages):
 
     if isinstance(value, np.ndarray):
         key = str(len(storages))
-        storages[key] = np.ascontiguousarray(value)
+        storages[key] = np.array(value, order="C")
         strides = tuple(s // value.itemsize for s in storages[key].strides)
         return sub(Window(key, value.shape, strides))
     if isinstance(value, Window):
