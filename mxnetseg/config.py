@@ -95,6 +95,11 @@ class DataConfig(Section):
     val_split: str = "val"
     test_split: str = "test"
     options: dict[str, Any] = Field(default_factory=dict, description="further arguments of the data set")
+    datalist: str | None = Field(
+        None,
+        description="file with lines 'image<TAB>mask', relative to root, instead of the data set's own split; {split} "
+        "stands for its name",
+    )
     transform: Literal["gluon", "semseg", "mmseg"] = Field(
         "gluon",
         description="training transform; gluon: GluonCV's, as MXNetSeg; semseg: as MLMSNet and MFARANet; mmseg: "
@@ -194,6 +199,10 @@ class TrainConfig(Section):
     log_interval: Positive = Field(10, description="updates between logged values")
     weights_dir: str = Field("weights", description="checkpoints go to <weights_dir>/<model>/")
     runs_dir: str = Field("runs", description="logs and reports go to <runs_dir>/<run>/")
+    refines: str | None = Field(
+        None,
+        description="checkpoint of the network whose refinement module (MagNet) is trained; scales from eval.refine",
+    )
 
 
 class RefineConfig(Section):

@@ -37,6 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--ctx", nargs="+", metavar="ID", help="GPU ids, or cpu, or cpu0 cpu1 (GPU 0 if usable, else cpu)")
     add("--data", help="data set; the one of the checkpoint when empty")
     add("--data-root", metavar="DIR", help="folder of the data set")
+    add("--datalist", metavar="FILE", help="lines 'image<TAB>mask' instead of the data set's splits; {split} in it")
     add("--config", metavar="FILE", help="configuration whose data and eval sections replace the checkpoint's")
     add(
         "--mode",
@@ -106,6 +107,8 @@ def evaluation_config(args: argparse.Namespace, recorded: dict[str, Any]) -> Con
     config = load_config(values, args.overrides)
     if args.data_root:
         config.data.root = args.data_root
+    if args.datalist:
+        config.data.datalist = args.datalist
     if args.workers is not None:
         config.data.workers = args.workers
     _set_protocol(config, args)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import json
 from typing import TYPE_CHECKING, Any
+
+from .progressive import add_refine_arguments, parse_scales, refine_values
 
 if TYPE_CHECKING:
     from .config import Config
@@ -39,6 +42,10 @@ _FLAGS = {
     "lr": "optimizer.lr",
     "wd": "optimizer.wd",
     "workers": "data.workers",
+    "datalist": "data.datalist",
+    "refines": "train.refines",
+    "log_dir": "train.runs_dir",
+    "task_name": "log.name",
 }
 
 
@@ -74,12 +81,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--lr", type=float, metavar="X", help="base learning rate")
     add("--wd", type=float, metavar="X", help="weight decay")
     add("--workers", type=int, metavar="N", help="processes that load images; 0 loads in the training process")
+    add("--datalist", metavar="FILE", help="lines 'image<TAB>mask' instead of the data set's splits; {split} in it")
+    add("--log-dir", "--log_dir", metavar="DIR", help="where run folders go (runs)")
+    add("--task-name", "--task_name", metavar="NAME", help="name of the run in wandb")
+    add(
+        "--refines",
+        metavar="CHECKPOINT",
+        help="train the refinement module of this network (MagNet), which stays as it is; with --scales",
+    )
+    add("--scales", type=parse_scales, nargs=1, metavar="W-H,W-H,...", help="sizes of the progression")
+    add_refine_arguments(parser)
     add("overrides", nargs="*", metavar="key=value", help="configuration keys, e.g. train.ema=0.99")
 
 
 def _overrides(args: argparse.Namespace) -> list[str]:
     flags = {key: getattr(args, flag) for flag, key in _FLAGS.items()}
-    pairs = [f"{key}={value}" for key, value in flags.items() if value is not None]
+    # JSON is YAML, whatever characters a path has.
+    pairs = [f"{key}={json.dumps(value)}" for key, value in flags.items() if value is not None]
     if args.no_val:
         pairs.append("train.val_interval=0")
     return pairs + list(args.overrides or [])
@@ -106,7 +124,13 @@ def resolve(args: argparse.Namespace) -> Config:
     """
     from .config import load_config
 
-    return load_config(_source(args), _overrides(args))
+    config = load_config(_source(args), _overrides(args))
+    recorded = config.eval.refine and config.eval.refine.model_dump(mode="json")
+    if refine := refine_values(args, recorded):
+        values = config.model_dump(mode="json")
+        values["eval"]["refine"] = refine
+        return load_config(values)
+    return config
 
 
 def run(args: argparse.Namespace) -> int:

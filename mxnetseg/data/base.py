@@ -13,7 +13,7 @@ import numpy as np
 
 from ..errors import ConfigError, DataError, suggest
 from ..registry import DATASETS
-from .files import Sample
+from .files import Sample, list_pairs, require_files
 from .images import DamagedSampleError, read_mask, read_rgb
 from .labels import IGNORE, LabelMap
 
@@ -62,6 +62,7 @@ class SegmentationDataset:
     submission_size: tuple[int, int] | None = None
     layout = ""
     source = ""
+    datalist: Path | None = None
 
     def __init__(self, root: str | Path, split: str):
         self.root, self.split = Path(root).expanduser(), split
@@ -70,7 +71,7 @@ class SegmentationDataset:
             raise DataError(f"{self.name} has no split {split!r}", f"one of {known}", suggest(split, self.splits))
         if not self.root.is_dir():
             raise DataError(f"folder of {self.name} not found: {self.root.absolute()}", self.layout, self.remedy)
-        self.samples = self.find(split)
+        self.samples = self._listed(self.datalist) if self.datalist else self.find(split)
         self._labels = LabelMap(self.id_map, self.num_classes)
         self._check_count()
         self._names = self._unique_names()
@@ -78,6 +79,11 @@ class SegmentationDataset:
     def find(self, split: str) -> list[Sample]:
         """Samples of a split, in an order that does not depend on the file system."""
         raise NotImplementedError
+
+    def _listed(self, path: Path) -> list[Sample]:
+        """Samples of a list file, by paths relative to the root."""
+        remedy = f"correct {path}"
+        return require_files([Sample(self.root / i, self.root / m) for i, m in list_pairs(path, remedy)], remedy)
 
     @classmethod
     def prepare(cls, root: Path, **options: Any) -> None:
@@ -189,7 +195,7 @@ class SegmentationDataset:
         expected = self.splits.get(self.split)
         if not self.samples:
             raise DataError(f"no images of split {self.split!r} below {self.root.absolute()}", self.layout, self.remedy)
-        if expected is not None and len(self.samples) != expected:
+        if expected is not None and not self.datalist and len(self.samples) != expected:
             warnings.warn(
                 f"{self.name} {self.split}: {len(self.samples)} images found, the official split has {expected}; "
                 f"results are not comparable with published ones.\n  looked for: {self.layout}\n"
@@ -220,7 +226,7 @@ def build_dataset(config: DataConfig, split: str) -> SegmentationDataset:
     Parameters
     ----------
     config : DataConfig
-        ``name``, ``root`` and ``options`` are used. Without a root the data are looked for below
+        ``name``, ``root``, ``options`` and ``datalist`` are used. Without a root the data are looked for below
         :func:`datasets_folder`, in the usual folder of the data set.
     split : str
         Name of the split.
@@ -245,7 +251,11 @@ def build_dataset(config: DataConfig, split: str) -> SegmentationDataset:
             raise ConfigError(f"unknown option data.options.{option}", expected, suggest(option, known))
     root = dataset_root(config)
     cls.prepare(root, **config.options)
-    return cls(root, split, **config.options)
+    dataset = cls.__new__(cls)
+    if config.datalist:
+        dataset.datalist = Path(config.datalist.replace("{split}", split)).expanduser()
+    dataset.__init__(root, split, **config.options)
+    return dataset
 
 
 def dataset_root(config: DataConfig) -> Path:

@@ -15,7 +15,7 @@ import numpy as np
 from ..errors import DataError
 from .base import SegmentationDataset
 from .pool import WorkerPool
-from .presets import build_transform
+from .presets import Transform, build_transform
 from .sampling import Sampler, Written, epoch_order
 from .worker import slot_arrays, slot_bytes
 
@@ -82,6 +82,8 @@ class TrainLoader:
     seed : int
     workers : int
         Processes; 0 loads in this process, when a batch is asked for.
+    transform : callable, optional
+        Instead of the configuration's; its samples have the size of the crop.
 
     Attributes
     ----------
@@ -104,6 +106,7 @@ class TrainLoader:
         batch_size: int,
         seed: int,
         workers: int,
+        transform: Transform | None = None,
     ):
         if len(dataset) < batch_size:
             raise DataError(
@@ -114,7 +117,7 @@ class TrainLoader:
         self.dataset, self.batch_size, self.seed, self.workers = dataset, batch_size, seed, workers
         self.crop, self.max_bad_samples = crop, data_config.max_bad_samples
         self.wait_seconds, self.skipped = 0.0, []
-        transform = build_transform(data_config)
+        transform = transform or build_transform(data_config)
         transform.crop = crop
         self._sampler = Sampler(dataset, transform, seed)
         self._pool: WorkerPool | None = None

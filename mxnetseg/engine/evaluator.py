@@ -212,9 +212,11 @@ class Evaluator:
         refine = self.config.refine
         if not refine:
             return [Predictor(model.inference, self.config, self.crop, c, **input_facts) for c in contexts]
+        own = getattr(model, "refinement_modules", None)
+        modules = [own or load_modules(refine, model.num_classes, c) for c in contexts]
         return [
-            ProgressivePredictor(model.inference, load_modules(refine, model.num_classes, c), refine, c, **input_facts)
-            for c in contexts
+            ProgressivePredictor(model.inference, chosen, refine, c, **input_facts)
+            for chosen, c in zip(modules, contexts, strict=True)
         ]
 
     def _loader(self) -> EvalLoader:

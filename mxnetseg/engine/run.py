@@ -33,6 +33,7 @@ _FIXED = (
     "train.batch_size",
     "train.seed",
     "train.ema",
+    "train.refines",
 )
 # What does not change the run's numbers.
 _FREE = ("description", "published", "log.", "data.root", "data.workers", "train.weights_dir", "train.runs_dir")
@@ -45,7 +46,7 @@ class RunPaths:
     Attributes
     ----------
     stem : str
-        ``<model>_<backbone>_<data>_<time>``.
+        ``<model>_<backbone>_<data>_<time>``, with ``refinement`` before the time for refinement modules.
     weights : Path
         Folder of the checkpoints.
     folder : Path
@@ -91,7 +92,7 @@ def new_run(config: Config) -> RunPaths:
     """
     entry = MODELS.entry(config.model.name)
     backbone = config.model.backbone or entry.meta.get("default_backbone")
-    parts = [entry.short_name, backbone, config.data.name]
+    parts = [entry.short_name, backbone, config.data.name, "refinement" if config.train.refines else None]
     prefix = "_".join(str(part).lower() for part in parts if part)
     while True:
         stem = f"{prefix}_{datetime.datetime.now():%Y%m%d_%H%M%S}"

@@ -15,6 +15,7 @@ from .run import check_resumable, environment
 from .weights import load_strictly, values
 
 if TYPE_CHECKING:
+    from ..config import Config
     from .trainer import Trainer
 
 __all__ = ["Position", "load_state", "save_state", "save_weights"]
@@ -59,7 +60,7 @@ def save_weights(trainer: Trainer, path: Path, metrics: dict[str, float]) -> Non
     meta = {
         "format": 1,
         "mxnetseg": __version__,
-        "model": config.model.model_dump(mode="json"),
+        **_owner(config),
         "num_classes": dataset.num_classes,
         "classes": list(dataset.classes),
         "palette": [[int(v) for v in color] for color in dataset.palette],
@@ -75,6 +76,13 @@ def save_weights(trainer: Trainer, path: Path, metrics: dict[str, float]) -> Non
         "run": trainer.paths.stem,
     }
     save_checkpoint(path, values(trainer.net), meta)
+
+
+def _owner(config: Config) -> dict[str, Any]:
+    """What the weights are of: a segmentation network, or the refinement module of one."""
+    if config.train.refines:
+        return {"kind": "refinement", "refines": config.train.refines}
+    return {"model": config.model.model_dump(mode="json")}
 
 
 def save_state(trainer: Trainer) -> None:

@@ -24,6 +24,7 @@ from .context import check_norm
 from .ema import WeightAverage
 from .logging import RunLogger, StepRow
 from .optimizer import Updater
+from .refine.learner import adopt_network, build_learner
 from .run import RunPaths, environment, find_state, new_run
 from .schedule import Schedule
 from .signals import StopRequest
@@ -128,6 +129,8 @@ class Trainer:
         progress: bool = True,
     ):
         self.config, self.contexts, self.progress = config, list(contexts), progress
+        if config.train.refines:
+            adopt_network(config)
         self._check()
         state = find_state(resume, config) if resume else None
         self._cleanup = ExitStack()
@@ -164,10 +167,15 @@ class Trainer:
         if loader is None:
             from ..data import build_dataset
             from ..data.loader import TrainLoader
+            from ..data.refinement import RefinementTransform
 
             dataset = build_dataset(config.data, config.data.train_split)
             batch, seed, workers = config.train.batch_size, config.train.seed, config.data.workers
-            loader = TrainLoader(dataset, config.data, config.crop(), batch, seed, workers)
+            crop, transform = config.crop(), None
+            if config.train.refines:
+                transform = RefinementTransform(config.eval.refine)
+                crop = transform.crop
+            loader = TrainLoader(dataset, config.data, crop, batch, seed, workers, transform)
             if config.train.val_interval:
                 from .evaluator import Evaluator
 
@@ -192,7 +200,9 @@ class Trainer:
             amp.init()
         mx.random.seed(random_seed(config.train.seed, 0))
         np.random.seed(random_seed(config.train.seed, 1) % 2**32)
-        if model is None:
+        if model is None and config.train.refines:
+            model = build_learner(config, self.dataset.num_classes, self.contexts)
+        elif model is None:
             from ..models import build_model
 
             model = build_model(config.model, self.dataset.num_classes, num_devices=len(self.contexts))

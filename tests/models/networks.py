@@ -58,7 +58,7 @@ HEAVY = (
 # Relative difference of gradients in two modes, where not 1e-3: a displaced pixel's gradient jumps where rounding moves
 # it across the border of another (relative noise of 1e-6 in the image changes AlignSeg's by 7e-3).
 GRADIENT_TOLERANCE = {"AlignSeg": 5e-2}
-# Relative difference of outputs in two modes, where not 1e-5: softmax over scores of hundreds multiplies their rounding.
+# Relative difference of outputs in two modes, where not 1e-5: softmax over scores of hundreds multiplies rounding.
 OUTPUT_TOLERANCE = {"HRNetOCR": 2e-4}
 EACH = [pytest.param(name, marks=pytest.mark.slow) if name in HEAVY else name for name in MODELS.names()]
 

@@ -78,7 +78,8 @@ class ProgressivePredictor:
                 "name their files with --refinement, or use --n-patches 0 for the coarse view alone",
             )
         for module in self.modules:
-            module.hybridize()
+            if not module._active:
+                module.hybridize()
         self._forward = Forward(network, self.ctx, mean, std, divisor, min_size)
 
     def scores(self, image: np.ndarray, name: str = "image") -> np.ndarray:
