@@ -206,6 +206,7 @@ def describe_report(report: LoadReport, arrays: Mapping[str, Any], others: Seque
     kinds = Counter(str(arrays[name].dtype) for name in report.loaded if arrays[name].dtype != np.float32)
     lines += [f"converted to float32: {count} tensors of {kind}" for kind, count in kinds.items()]
     lines += [f"no tensor, left behind: {name}" for name in others]
+    lines += [f"not finite: {name}" for name in report.loaded if not np.isfinite(arrays[name]).all()]
     lines += [f"unused: {name}, the network has no such parameter" for name in report.unused]
     lines += [f"mismatched: {name} is {found}, expected {wanted}" for name, found, wanted in report.mismatched]
     return lines + [f"missing: {name}, not in the file" for name in report.missing]

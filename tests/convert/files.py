@@ -19,10 +19,11 @@ class Named:
 
 
 class Window:
-    """Tensor on a storage: key, shape, strides, offset."""
+    """Tensor on a storage: key, shape, strides, offset; another size of the storage, the start of a view of it."""
 
-    def __init__(self, key, shape, strides, offset=0):
+    def __init__(self, key, shape, strides, offset=0, size=None, start=None):
         self.key, self.shape, self.strides, self.offset = key, shape, strides, offset
+        self.size, self.start = size, start
 
 
 def text(word):
@@ -53,7 +54,9 @@ def encode(value, storages):
     if isinstance(value, Window):
         array = storages[value.key]
         kind = "torch.BFloat16Storage" if array.dtype == np.uint16 else f"torch.{STORAGES[array.dtype.str[1:]]}Storage"
-        identity = b"(" + text("storage") + name_of(kind) + text(value.key) + text("cpu") + number(array.size) + b"tQ"
+        size = array.size if value.size is None else value.size
+        view = b"" if value.start is None else sub(("view", value.start, size))
+        identity = b"(" + text("storage") + name_of(kind) + text(value.key) + text("cpu") + number(size) + view + b"tQ"
         rest = sub(value.offset) + sub(value.shape) + sub(value.strides) + b"\x89" + name_of("collections.OrderedDict")
         return name_of("torch._utils._rebuild_tensor_v2") + b"(" + identity + rest + b")RtR"
     if isinstance(value, Named):

@@ -111,6 +111,27 @@ def test_parameters_and_ordered_dictionaries_with_metadata(read):
     np.testing.assert_array_equal(read(archive(ordered + attributes, storages)).arrays["w"], BASE)
 
 
+def test_views_of_storages(read):
+    content = {"w": Window("0", (2, 3), (3, 1), 1, start=6)}
+    np.testing.assert_array_equal(read(torch_legacy(content, {"0": BASE})).arrays["w"].ravel(), np.arange(7, 13))
+
+
+@pytest.mark.parametrize(
+    "second",
+    [
+        Window("0", (1000,), (1,), size=1000),
+        Window("0", (24,), (1,), start=-1),
+        Window("0", (24,), (1,), start=1),
+        Window("0", (2,), (1,), 23),
+        Window("0", (2,), (2**31,), 0, size=2**31),
+    ],
+)
+@pytest.mark.parametrize("write", [torch_zip, torch_legacy])
+def test_no_tensor_reaches_beyond_its_storage(read, write, second):
+    with pytest.raises(CheckpointError, match=r"damaged|_rebuild_tensor_v2|storage"):
+        read(write({"first": Window("0", (24,), (1,)), "second": second}, {"0": BASE}))
+
+
 @pytest.mark.parametrize(
     ("content", "said"),
     [
@@ -355,6 +376,14 @@ def test_arrays_of_objects_are_refused(tmp_path):
     np.savez(tmp_path / "o.npz", w=np.array([print, None], object))
     with pytest.raises(CheckpointError, match=r"'w\.npy'"):
         read_source(tmp_path / "o.npz")
+
+
+def test_a_header_that_asks_for_too_much_memory_is_refused(tmp_path):
+    header = str({"descr": "<f4", "fortran_order": False, "shape": (10**6, 10**9)}).encode() + b"\n"
+    with zipfile.ZipFile(tmp_path / "h.npz", "w") as file:
+        file.writestr("w.npy", b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header + bytes(96))
+    with pytest.raises(CheckpointError, match=r"'w\.npy'"):
+        read_source(tmp_path / "h.npz")
 
 
 def test_missing_file(tmp_path):

@@ -2,97 +2,22 @@
 
 Python's own unpickler calls what the file names; with a filter for the names it still hashes whatever the file offers
 as a key (nested tuples end the process) and reserves as much memory as an index asks for. This machine executes the
-instructions itself: it knows those that PyTorch writes, imports nothing, and calls only functions of this file.
+instructions itself: it knows those that PyTorch writes, imports nothing, and calls only the functions of ``values``.
 """
 
 from __future__ import annotations
 
 import pickletools
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, BinaryIO, NoReturn
 
 from ...errors import CheckpointError, UserError
+from .values import Global, Inert, Storage, find_global, is_count, is_key
 
-__all__ = ["Inert", "Storage", "Tensor", "run_pickle"]
+__all__ = ["run_pickle"]
 
 # Far above what the largest checkpoints need (some 100 000), and read in seconds.
 MAX_INSTRUCTIONS = 1_000_000
-MAX_DIMENSIONS = 8
-MAX_ELEMENTS = 2**31
-
-# Storage classes and the type of their elements, little endian; "bfloat16" is not one of NumPy's.
-_STORAGES = {
-    "torch.DoubleStorage": "<f8",
-    "torch.FloatStorage": "<f4",
-    "torch.HalfStorage": "<f2",
-    "torch.BFloat16Storage": "bfloat16",
-    "torch.LongStorage": "<i8",
-    "torch.IntStorage": "<i4",
-    "torch.ShortStorage": "<i2",
-    "torch.CharStorage": "<i1",
-    "torch.ByteStorage": "<u1",
-    "torch.BoolStorage": "|b1",
-}
-# What training programs put beside the weights. A placeholder stands for it; it is neither made nor called.
-_INERT = (
-    "_codecs.encode",
-    "argparse.Namespace",
-    "numpy._core.multiarray.scalar",
-    "numpy.core.multiarray.scalar",
-    "numpy.dtype",
-    "torch.device",
-)
-
-
-@dataclass(frozen=True)
-class Storage:
-    """Place of numbers in the file.
-
-    Attributes
-    ----------
-    key : str
-        Name of the record.
-    dtype : str
-        Type of the elements: NumPy's name, or ``bfloat16``.
-    size : int
-        Elements of the record.
-    start : int
-        First element.
-    """
-
-    key: str
-    dtype: str
-    size: int
-    start: int = 0
-
-
-@dataclass(frozen=True)
-class Tensor:
-    """Tensor as a window on a storage; `offset` and `strides` count elements."""
-
-    storage: Storage
-    offset: int
-    shape: tuple[int, ...]
-    strides: tuple[int, ...]
-
-
-@dataclass(frozen=True)
-class Inert:
-    """Placeholder of a value that was not made."""
-
-    name: str
-
-
-@dataclass(frozen=True)
-class _Global:
-    """Name that the file may use, and what a call of it does."""
-
-    name: str
-    call: Callable[..., Any] | None = None
-    dtype: str | None = None
-
-
 _MARK = object()
 
 
@@ -182,24 +107,16 @@ class _Machine:
         """Add keys and values to the dictionary on top."""
         target = self.top(dict)
         for key, value in zip(values[::2], values[1::2], strict=True):
-            target[self._key(key)] = value
-
-    def _key(self, key: Any) -> Any:
-        """Key of a dictionary: words and whole numbers only, the hash of anything else may be costly."""
-        if type(key) not in (str, int):
-            self.refuse(f"a {type(key).__name__} as key of a dictionary")
-        return key
+            if not is_key(key):
+                self.refuse(f"a {type(key).__name__} as key of a dictionary")
+            target[key] = value
 
     def find(self, name: str) -> None:
-        """Push a name that is known to be harmless."""
-        if name in _STORAGES:
-            self.stack.append(_Global(name, dtype=_STORAGES[name]))
-        elif name in _INERT:
-            self.stack.append(_Global(name, call=lambda machine, *args: Inert(name)))
-        elif name in _CALLS:
-            self.stack.append(_Global(name, _CALLS[name]))
-        else:
+        """Push what a harmless name stands for."""
+        found = find_global(name)
+        if found is None:
             self.refuse(name)
+        self.stack.append(found)
 
     def find_on_stack(self) -> None:
         """Push the name whose parts are on the stack."""
@@ -209,20 +126,20 @@ class _Machine:
         self.find(f"{module}.{name}")
 
     def call(self) -> None:
-        """Call one of this file's functions."""
+        """Call one of the functions of ``values``."""
         arguments, function = self.stack.pop(), self.stack.pop()
-        if type(function) is not _Global or function.call is None or type(arguments) is not tuple:
-            self.refuse(f"a call of {function.name if type(function) is _Global else type(function).__name__}")
+        if type(function) is not Global or function.call is None or type(arguments) is not tuple:
+            self.refuse(f"a call of {function.name if type(function) is Global else type(function).__name__}")
         try:
-            self.stack.append(function.call(self, *arguments))
+            self.stack.append(function.call(*arguments))
         except (TypeError, ValueError):
             self.refuse(f"{function.name} with other arguments than PyTorch gives it")
 
     def make(self) -> None:
         """Make an object of a class: placeholders only."""
         function = self.stack[-2]
-        if type(function) is not _Global or function.name not in _INERT:
-            self.refuse(f"an object of {function.name if type(function) is _Global else type(function).__name__}")
+        if type(function) is not Global or not function.inert:
+            self.refuse(f"an object of {function.name if type(function) is Global else type(function).__name__}")
         self.call()
 
     def set_state(self) -> None:
@@ -238,61 +155,19 @@ class _Machine:
             kind = identity[0] if type(identity) is tuple and identity and type(identity[0]) is str else "no storage"
             self.refuse(f"an external object ({kind})")
         _, kind, key, _, size, *view = identity
-        if type(kind) is not _Global or kind.dtype is None or type(key) is not str or not _is_count(size):
-            self.refuse("a storage that is described wrongly")
         start = view[0][1] if view and view[0] is not None else 0
+        if (
+            type(kind) is not Global
+            or kind.dtype is None
+            or type(key) is not str
+            or not all(map(is_count, (size, start)))
+        ):
+            self.refuse("a storage that is described wrongly")
         storage = Storage(key, kind.dtype, size, start)
         self.storages[key] = storage
         self.stack.append(storage)
 
 
-def _is_count(value: Any) -> bool:
-    return type(value) is int and 0 <= value <= MAX_ELEMENTS
-
-
-def _ordered_dict(machine: _Machine, pairs: Any = ()) -> dict[Any, Any]:
-    """Dictionary from nothing or from a list of pairs."""
-    if type(pairs) not in (list, tuple):
-        raise TypeError
-    return {machine._key(key): value for key, value in pairs}
-
-
-def _tensor(machine: _Machine, storage: Any, offset: Any, shape: Any, strides: Any, *_: Any) -> Tensor:
-    """Tensor on a storage; gradients, hooks and metadata are of no interest."""
-    sizes = (shape, strides)
-    if type(storage) is not Storage or any(type(s) is not tuple or len(s) > MAX_DIMENSIONS for s in sizes):
-        raise TypeError
-    if len(shape) != len(strides) or not all(_is_count(n) for n in (offset, *shape, *strides)):
-        raise ValueError
-    last = offset + sum((n - 1) * step for n, step in zip(shape, strides, strict=True))
-    elements = 1
-    for n in shape:
-        elements *= n
-    if elements > MAX_ELEMENTS or (elements and storage.start + last >= storage.size):
-        raise ValueError
-    return Tensor(storage, storage.start + offset, shape, strides)
-
-
-def _parameter(machine: _Machine, tensor: Any, *_: Any) -> Tensor:
-    """The tensor of a parameter."""
-    if type(tensor) is not Tensor:
-        raise TypeError
-    return tensor
-
-
-def _size(machine: _Machine, shape: Any) -> tuple[Any, ...]:
-    if type(shape) is not tuple:
-        raise TypeError
-    return shape
-
-
-_CALLS = {
-    "collections.OrderedDict": _ordered_dict,
-    "torch._utils._rebuild_tensor": _tensor,
-    "torch._utils._rebuild_tensor_v2": _tensor,
-    "torch._utils._rebuild_parameter": _parameter,
-    "torch.Size": _size,
-}
 # Instructions whose argument is the value.
 _LITERALS = (
     *("BININT", "BININT1", "BININT2", "LONG1", "BINFLOAT"),

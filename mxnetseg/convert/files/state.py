@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ...errors import CheckpointError, suggest
-from .machine import Tensor
+from .values import Tensor
 
 __all__ = ["State", "find_state", "strip_prefix"]
 

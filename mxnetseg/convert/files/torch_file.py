@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from ...errors import CheckpointError
-from .machine import Storage, Tensor, run_pickle
+from .machine import run_pickle
+from .values import Storage, Tensor
 
 __all__ = ["Arrays", "read_legacy", "read_zip"]
 
@@ -34,7 +35,7 @@ class Arrays:
 
     def __init__(self, record: Callable[[str], bytes | memoryview], what: str, big_endian: bool = False):
         self._record, self._what, self._big = record, what, big_endian
-        self._storages: dict[tuple[str, str], np.ndarray] = {}
+        self._storages: dict[tuple[str, str, int], np.ndarray] = {}
 
     def __call__(self, tensor: Tensor) -> np.ndarray:
         """Array of a tensor; bfloat16 becomes float32.
@@ -44,7 +45,8 @@ class Arrays:
         CheckpointError
             If its storage is missing or has another length than the file says.
         """
-        place = (tensor.storage.key, tensor.storage.dtype)
+        # The tensor lies within the size that the file says; the size is checked where the numbers are read.
+        place = (tensor.storage.key, tensor.storage.dtype, tensor.storage.size)
         if place not in self._storages:
             self._storages[place] = self._read(tensor.storage)
         numbers = self._storages[place][tensor.offset :]
