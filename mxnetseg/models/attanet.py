@@ -10,6 +10,7 @@ from mxnet.gluon import nn
 from ..registry import MODELS
 from .base import SegmentationModel
 from .layers import ConvModule2d, FCNHead, NormLayer, resize_like
+from .layers.pool import global_mean
 
 __all__ = ["AttaHead", "AttaNet", "AttentionFusionModule", "StripAttentionModule"]
 
@@ -97,13 +98,12 @@ class AttentionFusionModule(gluon.HybridBlock):
         self.conv3x3_high = ConvModule2d(channels, 3, padding=1, in_channels=high_channels, norm_layer=norm_layer)
         self.conv3x3_low = ConvModule2d(channels, 3, padding=1, in_channels=low_channels, norm_layer=norm_layer)
         self.conv1x1_1 = ConvModule2d(channels, 1, in_channels=both, norm_layer=norm_layer)
-        self.pool = nn.GlobalAvgPool2D()
         self.conv1x1_2 = ConvModule2d(channels, 1, in_channels=channels, norm_layer=norm_layer, activation="sigmoid")
 
     def hybrid_forward(self, F: Any, high: Any, low: Any) -> Any:
         low = self.conv3x3_low(low)
         both = self.conv1x1_1(F.concat(resize_like(F, high, low), low, dim=1))
-        weight = self.conv1x1_2(self.pool(both))
+        weight = self.conv1x1_2(global_mean(F, both))
         high = F.broadcast_mul(self.conv3x3_high(high), weight)
         return resize_like(F, high, low) + F.broadcast_mul(low, 1 - weight)
 

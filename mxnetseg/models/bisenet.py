@@ -11,6 +11,7 @@ from mxnet.gluon import nn
 from ..registry import MODELS
 from .base import SegmentationModel
 from .layers import ConvModule2d, FCNHead, GlobalFlow, NormLayer, resize_like
+from .layers.pool import global_mean
 
 __all__ = ["ARModule", "BiSeNetHead", "BiSeNetR", "BiSeNetX", "FFModule", "SpatialPath"]
 
@@ -161,12 +162,11 @@ class ARModule(gluon.HybridBlock):
     def __init__(self, channels: int, in_channels: int = 0, norm_layer: NormLayer = nn.BatchNorm):
         super().__init__()
         self.conv3x3 = ConvModule2d(channels, 3, padding=1, in_channels=in_channels, norm_layer=norm_layer)
-        self.pool = nn.GlobalAvgPool2D()
         self.conv1x1 = ConvModule2d(channels, 1, in_channels=channels, norm_layer=norm_layer, activation="sigmoid")
 
     def hybrid_forward(self, F: Any, x: Any) -> Any:
         x = self.conv3x3(x)
-        return F.broadcast_mul(x, self.conv1x1(self.pool(x)))
+        return F.broadcast_mul(x, self.conv1x1(global_mean(F, x)))
 
 
 class FFModule(gluon.HybridBlock):
@@ -190,13 +190,12 @@ class FFModule(gluon.HybridBlock):
         super().__init__()
         inner = channels // reduction
         self.proj = ConvModule2d(channels, 1, in_channels=in_channels, norm_layer=norm_layer)
-        self.pool = nn.GlobalAvgPool2D()
         self.conv1x1_1 = ConvModule2d(inner, 1, in_channels=channels, norm_layer=norm_layer)
         self.conv1x1_2 = ConvModule2d(channels, 1, in_channels=inner, norm_layer=norm_layer, activation="sigmoid")
 
     def hybrid_forward(self, F: Any, spatial: Any, context: Any) -> Any:
         x = self.proj(F.concat(spatial, context, dim=1))
-        return F.broadcast_mul(x, self.conv1x1_2(self.conv1x1_1(self.pool(x)))) + x
+        return F.broadcast_mul(x, self.conv1x1_2(self.conv1x1_1(global_mean(F, x)))) + x
 
 
 def _aux_head(num_classes: int, in_channels: int, norm_layer: NormLayer) -> FCNHead:

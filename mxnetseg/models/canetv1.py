@@ -20,6 +20,7 @@ from .layers import (
     resize_like,
     shrunken_size,
 )
+from .layers.pool import global_mean
 
 __all__ = ["CANetv1", "CANetv1Head", "ContextFlow", "ContextFlowShuffle", "FeatureSelection"]
 
@@ -219,9 +220,8 @@ class FeatureSelection(gluon.HybridBlock):
     def __init__(self, channels: int, in_channels: int = 0, norm_layer: NormLayer = nn.BatchNorm):
         super().__init__()
         self.conv3x3 = ConvModule2d(channels, 3, padding=1, in_channels=in_channels, norm_layer=norm_layer)
-        self.pool = nn.GlobalAvgPool2D()
         self.conv1x1 = ConvModule2d(channels, 1, in_channels=channels, norm_layer=norm_layer, activation="sigmoid")
 
     def hybrid_forward(self, F: Any, x: Any) -> Any:
         x = self.conv3x3(x)
-        return F.broadcast_mul(x, self.conv1x1(self.pool(x))) + x
+        return F.broadcast_mul(x, self.conv1x1(global_mean(F, x))) + x

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from mxnet import gluon
-from mxnet.gluon import nn
 
 from ..registry import MODELS
 from .base import SegmentationModel
 from .layers import ConvModule2d, FCNHead, ModulatedDeformableConv2d, NormLayer, resize_like
+from .layers.pool import global_mean
 
 __all__ = ["FaPN", "FaPNHead", "FeatureAlign", "FeatureSelection"]
 
@@ -133,10 +133,9 @@ class FeatureSelection(gluon.HybridBlock):
 
     def __init__(self, channels: int, in_channels: int, norm_layer: NormLayer):
         super().__init__()
-        self.pool = nn.GlobalAvgPool2D()
         self.conv1 = ConvModule2d(in_channels, 1, in_channels=in_channels, norm_layer=norm_layer, activation="sigmoid")
         self.conv2 = ConvModule2d(channels, 1, in_channels=in_channels, norm_layer=None)
 
     def hybrid_forward(self, F: Any, x: Any) -> Any:
-        score = self.conv1(self.pool(x))
+        score = self.conv1(global_mean(F, x))
         return self.conv2(F.broadcast_mul(x, score) + x)

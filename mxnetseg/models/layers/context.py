@@ -10,6 +10,7 @@ from mxnet.gluon import nn
 
 from .conv import ConvModule2d
 from .norm import NormLayer
+from .pool import global_mean
 from .resize import resize_like
 
 __all__ = ["ASPPModule", "GlobalFlow", "PPModule"]
@@ -32,11 +33,10 @@ class GlobalFlow(gluon.HybridBlock):
 
     def __init__(self, channels: int, in_channels: int = 0, norm_layer: NormLayer = nn.BatchNorm):
         super().__init__()
-        self.pool = nn.GlobalAvgPool2D()
         self.conv1x1 = ConvModule2d(channels, 1, in_channels=in_channels, norm_layer=norm_layer)
 
     def hybrid_forward(self, F: Any, x: Any) -> Any:
-        return resize_like(F, self.conv1x1(self.pool(x)), x)
+        return resize_like(F, self.conv1x1(global_mean(F, x)), x)
 
 
 class PPModule(gluon.HybridBlock):
