@@ -11,6 +11,7 @@ from mxnet.gluon import nn
 from ..registry import MODELS
 from .base import SegmentationModel
 from .layers import ConvModule2d, NormLayer, resize_like
+from .layers.pool import global_mean
 from .layers.resize import size_of
 
 __all__ = ["ChannelLayerNorm", "MLCRBlock", "MLCRHead", "MLCRNet"]
@@ -115,7 +116,9 @@ class MLCRBlock(gluon.HybridBlock):
         self.squeeze_h = ConvModule2d(_WIDTH, 1, in_channels=_WIDTH, norm_layer=norm_layer)
         self.l_branch = ConvModule2d(num_classes, 3, padding=1, in_channels=2 * _WIDTH, norm_layer=norm_layer)
         self.g_branch = nn.HybridSequential()
-        self.g_branch.add(nn.GlobalAvgPool2D(), nn.Conv2D(_WIDTH, 1, in_channels=_WIDTH), ChannelLayerNorm(_WIDTH))
+        self.g_branch.add(
+            nn.HybridLambda(global_mean), nn.Conv2D(_WIDTH, 1, in_channels=_WIDTH), ChannelLayerNorm(_WIDTH)
+        )
         self.g_branch.add(nn.Activation("relu"), nn.Conv2D(_WIDTH, 1, in_channels=_WIDTH))
 
     def hybrid_forward(self, F: Any, high: Any, low: Any, scores: Any) -> Any:
