@@ -172,8 +172,8 @@ def test_recorded_training_branch(harness, shared, name, hybrid):
             assert formula.compare(recorded[key], meta["outputs"][key], y.asnumpy(), meta["stride"]) < 1e-4, key
         one = stage([outputs[0], outputs[i], outputs[4 + i]], label).asscalar()
         assert one == pytest.approx(recorded[f"stage_loss{i}"][0], rel=1e-5)
-    # Noise of 1e-6 in the image moves these gradients by 3e-3, and by 2e-2 where batches are normalised: pixels cross
-    # the kinks of pooling, ReLU and warping.
+    # Noise of 1e-6 in the image moves these gradients by 3e-3, noise of 1e-5 by 2e-2 where batches are normalised:
+    # pixels cross the kinks of pooling, ReLU and warping.
     check_gradients(net, state, recorded, 4e-3 if "evalbn" in name else 2e-2)
 
 
