@@ -54,7 +54,8 @@ class ExportedNetwork:
             if not needed.is_file():
                 raise CheckpointError(f"no file {needed}", "the symbol and its parameters, as `mxnetseg export` writes")
         try:
-            self.inference = gluon.SymbolBlock.imports(str(path), ["data"], str(params), ctx)
+            self.inference = gluon.SymbolBlock(mx.sym.load(str(path)), mx.sym.var("data", dtype="float32"))
+            self.collect_params().load(str(params), ctx, cast_dtype=True, dtype_source="saved")
             self.meta: dict[str, Any] = json.loads(meta.read_text()) if meta.is_file() else {}
         except (mx.MXNetError, ValueError, AssertionError) as error:
             raise CheckpointError(
@@ -63,7 +64,7 @@ class ExportedNetwork:
                 "export it again",
             ) from error
         for name in _fixed_scales(path):
-            self.inference.collect_params()[name].grad_req = "null"
+            self.collect_params()[name].grad_req = "null"
 
     def collect_params(self) -> gluon.ParameterDict:
         """All parameters and running statistics."""

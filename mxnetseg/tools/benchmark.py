@@ -19,7 +19,7 @@ from ..errors import ConfigError, UserError
 from .paths import PATHS
 from .targets import CLASSES, Settings, open_target
 
-__all__ = ["HELP", "PROTOCOLS", "Job", "Protocol", "add_arguments", "run", "run_job"]
+__all__ = ["HELP", "PROTOCOLS", "Job", "Protocol", "add_arguments", "jobs", "run", "run_job"]
 
 HELP = "measure latency, throughput, memory and cost of networks"
 
@@ -123,12 +123,12 @@ def run(args: argparse.Namespace) -> int:
     """Measure, print, write; 1 if one of several measurements failed."""
     from .speed import typical_ms
 
-    jobs = _jobs(args)
+    todo = jobs(args)
     # Processes of their own: neither memory nor caches of one measurement count for the next.
-    results, failures = ([run_job(jobs[0])], []) if len(jobs) == 1 else _run_apart(jobs)
+    results, failures = ([run_job(todo[0])], []) if len(todo) == 1 else _run_apart(todo)
     results.sort(key=typical_ms)
     record = json.dumps({"results": results, "failures": failures}, indent=1)
-    print(record if args.json == "-" else _format(results, jobs[0].protocol))
+    print(record if args.json == "-" else _format(results, todo[0].protocol))
     file = Path(args.json) if args.json not in (None, "-") else None
     if file:
         replace_file(file, record.encode())
@@ -142,14 +142,24 @@ def run(args: argparse.Namespace) -> int:
     return int(bool(failures))
 
 
-def _jobs(args: argparse.Namespace) -> list[Job]:
-    """All combinations of what was typed."""
+def jobs(args: argparse.Namespace) -> list[Job]:
+    """Measurements that a command line asks for: all combinations of targets, sizes, batches and paths.
+
+    Parameters
+    ----------
+    args : Namespace
+        Parsed arguments.
+
+    Raises
+    ------
+    ConfigError
+        If there is no target, a number is not positive, or the list cannot be read.
+    """
     targets = [*args.targets, *(_read_list(args.list) if args.list else [])]
     if not targets:
         raise ConfigError("nothing to measure", "a model, a checkpoint or an exported symbol", "`mxnetseg list models`")
     for name in ("classes", "iterations", "batch"):
-        if min(value if isinstance(value := getattr(args, name) or 1, list) else [value]) < 1:
-            raise ConfigError(f"--{name} {getattr(args, name)}", "positive numbers")
+        _check_positive(name, getattr(args, name))
     base = PROTOCOLS[args.protocol]
     warmup = base.warmup if args.warmup is None else max(0, args.warmup)
     protocol = Protocol(base.size, base.batch, warmup, args.iterations or base.iterations, base.each, base.convention)
@@ -162,6 +172,12 @@ def _jobs(args: argparse.Namespace) -> list[Job]:
     ]
 
 
+def _check_positive(name: str, typed: int | list[int] | None) -> None:
+    numbers = typed if isinstance(typed, list) else [1 if typed is None else typed]
+    if min(numbers) < 1:
+        raise ConfigError(f"--{name} {' '.join(map(str, numbers))}", "1 or more")
+
+
 def _read_list(path: str) -> list[str]:
     """Targets of a file; # begins a comment."""
     try:
@@ -171,11 +187,11 @@ def _read_list(path: str) -> list[str]:
     return [word for line in lines if (word := line.partition("#")[0].strip())]
 
 
-def _run_apart(jobs: list[Job]) -> tuple[list[dict[str, Any]], list[dict[str, str]]]:
+def _run_apart(todo: list[Job]) -> tuple[list[dict[str, Any]], list[dict[str, str]]]:
     """Results, and what failed, each measured in a process of its own."""
     results, failures = [], []
-    for number, job in enumerate(jobs, start=1):
-        print(f"[{number}/{len(jobs)}] {job}", file=sys.stderr, flush=True)
+    for number, job in enumerate(todo, start=1):
+        print(f"[{number}/{len(todo)}] {job}", file=sys.stderr, flush=True)
         with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
             try:
                 results.append(pool.submit(run_job, job).result())

@@ -12,7 +12,7 @@ from ..models.graph import operators
 __all__ = ["CONVENTIONS", "Convention", "Cost", "network_cost"]
 
 _NORMS = ("BatchNorm", "_contrib_SyncBatchNorm")
-_POOLS = ("Pooling", "_contrib_AdaptiveAvgPooling2D")
+_POOLS = ("Pooling", "_contrib_AdaptiveAvgPooling2D", "mean")
 
 
 @dataclass(frozen=True)
@@ -23,13 +23,16 @@ class Cost:
     ----------
     macs : int
         Multiply-accumulates of convolutions and dense layers, without biases.
+    biases : int
+        Additions of convolutions' biases.
     normalized, pooled : int
-        Elements that go through batch normalisation and through pooling.
+        Elements that go through batch normalisation, and through pooling or a global mean (its results count, too).
     parameters, statistics : int
         Learnable scalars, and running means and variances, of what is run.
     """
 
     macs: int
+    biases: int
     normalized: int
     pooled: int
     parameters: int
@@ -72,8 +75,8 @@ CONVENTIONS = {
     ),
     "mfaranet": Convention("multiply-accumulates / 1024^3, called GFLOPs", lambda cost: cost.macs / 2**30),
     "mlmsnet": Convention(
-        "(multiply-accumulates + 2 per normalised + 1 per pooled element) / 1e9, called FLOPs",
-        lambda cost: (cost.macs + 2 * cost.normalized + cost.pooled) / 1e9,
+        "(multiply-accumulates + biases of convolutions + 2 per normalised + 1 per pooled element) / 1e9, called FLOPs",
+        lambda cost: (cost.macs + cost.biases + 2 * cost.normalized + cost.pooled) / 1e9,
     ),
 }
 
@@ -95,9 +98,10 @@ def network_cost(model: Any, height: int, width: int, aux: bool = False) -> Cost
     arguments, _, statistics = symbol.infer_shape(data=data)
     learnable = zip(symbol.list_arguments(), arguments, strict=True)
     return Cost(
-        macs=sum(operator.macs for operator in counted),
-        normalized=sum(math.prod(operator.output) for operator in counted if operator.kind in _NORMS),
-        pooled=sum(math.prod(operator.inputs[0]) for operator in counted if operator.kind in _POOLS),
+        macs=sum(o.macs for o in counted),
+        biases=sum(math.prod(o.output) for o in counted if o.kind == "Convolution" and len(o.inputs) == 3),
+        normalized=sum(math.prod(o.output) for o in counted if o.kind in _NORMS),
+        pooled=sum(math.prod(o.inputs[0]) + math.prod(o.output) for o in counted if o.kind in _POOLS),
         parameters=sum(math.prod(s) for name, s in learnable if name in known and known[name].grad_req != "null"),
         statistics=sum(map(math.prod, statistics)),
     )
