@@ -36,9 +36,10 @@ RUNS = [row for row in config_rows() if not row["name"].startswith(("synthetic/"
 @pytest.mark.parametrize("row", RUNS, ids=lambda r: r["name"])
 def test_shipped_run_is_described_and_named_after_its_network(row):
     assert row["summary"]
-    name, backbone = f"{Path(row['name']).stem}_", row["backbone"]
+    name, backbone = f"{Path(row['name']).stem}_", row["backbone"] or ""
     short = backbone.removeprefix("deepstem_")
-    assert name.startswith((f"{row['model'].lower()}_{backbone}_", f"{row['model'].lower()}_{short}_"))
+    names = {"_".join(filter(None, (row["model"].lower(), b))) for b in (backbone, short)}
+    assert name.startswith(tuple(f"{n}_" for n in names))
 
 
 def test_inheritance_merges_sections_and_the_top_wins(tmp_path):

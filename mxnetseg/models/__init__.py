@@ -60,8 +60,16 @@ def build_model(config: ModelConfig, num_classes: int, num_devices: int = 1) -> 
     _check_options(entry.name, options, accepted)
     model = constructor(num_classes, **options)
     model.prepare()
-    load_pretrained(model.backbone, config.pretrained)
+    if config.pretrained is not False:
+        _require_backbone(entry.name, model)
+        load_pretrained(model.backbone, config.pretrained)
     return model
+
+
+def _require_backbone(name: str, model: SegmentationModel) -> None:
+    """Refuse pretrained weights where there is nothing to fill."""
+    if "backbone" not in model._children:
+        raise ConfigError(f"{name} has no backbone to fill with pretrained weights", "model.pretrained=false")
 
 
 def _check_options(model: str, options: dict[str, Any], accepted: Any) -> None:

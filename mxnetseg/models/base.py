@@ -18,12 +18,17 @@ from .layers.mode import inference_graph
 from .layers.norm import BATCH_NORMS
 from .recorded import Recorded
 
-__all__ = ["InferenceView", "SegmentationModel", "default_initializer", "usable_backbones"]
+__all__ = ["InferenceView", "SegmentationModel", "default_initializer", "small_initializer", "usable_backbones"]
 
 
 def default_initializer() -> init.Initializer:
     """Initial weights for training from scratch: normal with variance 2 / fan-in (He et al., ICCV 2015, eq. 10)."""
     return init.Xavier(rnd_type="gaussian", factor_type="in", magnitude=2)
+
+
+def small_initializer() -> init.Initializer:
+    """Initial weights where no normalisation bounds what residuals add up to: uniform in +-1 / sqrt(fan-in)."""
+    return init.Xavier(rnd_type="uniform", factor_type="in", magnitude=1)
 
 
 class SegmentationModel(Recorded, gluon.HybridBlock):
@@ -33,8 +38,8 @@ class SegmentationModel(Recorded, gluon.HybridBlock):
     ----------
     num_classes : int
         Number of classes.
-    backbone : str
-        Registered backbone that the model accepts.
+    backbone : str or None
+        Registered backbone that the model accepts; None for a network that is not built on one.
     norm : str or callable
         Normalisation: ``bn``, ``syncbn``, ``gn``, or a constructor.
     output_stride : int
@@ -50,6 +55,8 @@ class SegmentationModel(Recorded, gluon.HybridBlock):
         Children that only the auxiliary maps need.
     align_corners : bool
         How maps are resized to the input.
+    full_size : bool
+        Whether the maps have the input's size already, or more rows and columns at the end, which are cut off.
     mix : float
         Weight, relative to the main one, of the auxiliary map that is averaged in at inference; 0 where none is.
     divisor : int
@@ -58,8 +65,10 @@ class SegmentationModel(Recorded, gluon.HybridBlock):
         Smallest height and width of the input.
     levels : tuple of int
         Features that the head takes: 0 to 3 stand for c1 to c4.
+    head_initializer : callable
+        Constructor of the initialiser of everything but the backbone.
     backbone, head, aux_head
-        Children; `aux_head` only where `aux` is true.
+        Children; `backbone` only where there is one, `aux_head` only where `aux` is true.
 
     Inputs: image batch (N, 3, H, W), normalised. Outputs: tuple of class scores (N, num_classes, H, W), the main
     ones first, then the auxiliary ones.
@@ -72,15 +81,17 @@ class SegmentationModel(Recorded, gluon.HybridBlock):
 
     auxiliary: ClassVar[tuple[str, ...]] = ("aux_head",)
     align_corners = True
+    full_size = False
     mix = 0.0
     divisor = 1
     min_size = 1
     levels: tuple[int, ...] = (3,)
+    head_initializer: Callable[[], init.Initializer] = staticmethod(default_initializer)
 
     def __init__(
         self,
         num_classes: int,
-        backbone: str,
+        backbone: str | None = None,
         norm: str | NormLayer = "bn",
         output_stride: int = 32,
         aux: bool = False,
@@ -89,9 +100,10 @@ class SegmentationModel(Recorded, gluon.HybridBlock):
         super().__init__(prefix=f"{type(self).__name__.lower()}_")
         self.num_classes, self.aux, self.norm, self.output_stride = num_classes, aux, make_norm(norm), output_stride
         self._view: InferenceView | None = None
-        name = self._accepted(backbone)
-        with self.name_scope():
-            self.backbone = build_backbone(name, self.norm, output_stride, **backbone_options)
+        if backbone is not None:
+            name = self._accepted(backbone)
+            with self.name_scope():
+                self.backbone = build_backbone(name, self.norm, output_stride, **backbone_options)
 
     def _accepted(self, backbone: str) -> str:
         """Official name of the backbone, if the model accepts it."""
@@ -119,7 +131,13 @@ class SegmentationModel(Recorded, gluon.HybridBlock):
         return islice(self.maps(F, x), None if self.aux else 1)
 
     def hybrid_forward(self, F: Any, x: Any) -> tuple[Any, ...]:
-        return tuple(resize_like(F, y, x, self.align_corners) for y in self.wanted_maps(F, x))
+        return tuple(self.fit(F, y, x) for y in self.wanted_maps(F, x))
+
+    def fit(self, F: Any, y: Any, x: Any) -> Any:
+        """Map `y` at the size of the input `x`."""
+        if self.full_size:
+            return F.slice_like(y, F.BlockGrad(x), axes=(2, 3))
+        return resize_like(F, y, x, self.align_corners)
 
     def forward(self, x: Any, *args: Any) -> Any:
         """Check the input's shape, then run the network.
@@ -151,7 +169,7 @@ class SegmentationModel(Recorded, gluon.HybridBlock):
 
     def lr_groups(self) -> dict[str, list[gluon.Parameter]]:
         """Parameters by group: ``backbone`` and ``head`` (everything else)."""
-        backbone = self.backbone.collect_params()
+        backbone = self.backbone.collect_params() if "backbone" in self._children else {}
         head = [p for name, p in self.collect_params().items() if name not in backbone]
         return {"backbone": list(backbone.values()), "head": head}
 
@@ -201,14 +219,16 @@ class SegmentationModel(Recorded, gluon.HybridBlock):
         Parameters
         ----------
         initializer : Initializer, optional
-            :func:`default_initializer` when not given.
+            :func:`default_initializer`, and `head_initializer` for the rest, when not given.
         ctx : Context or list of Context, optional
             Where the parameters live; the current context when not given.
         """
         self._complete_shapes()
-        fresh = [p for p in self.collect_params().values() if p._data is None]
-        for parameter in fresh:
-            parameter.initialize(default_init=initializer or default_initializer(), ctx=ctx)
+        backbone = self.backbone.collect_params()
+        for name, parameter in self.collect_params().items():
+            if parameter._data is None:
+                usual = default_initializer() if name in backbone else self.head_initializer()
+                parameter.initialize(default_init=initializer or usual, ctx=ctx)
 
     def _complete_shapes(self) -> None:
         if not all(_known(p.shape) for p in self.collect_params().values()):
@@ -236,7 +256,7 @@ class InferenceView(gluon.HybridBlock):
                 self.register_child(child, name)
         self._maps: Callable[..., Iterator[Any]] = model.maps
         self._check: Callable[[Any], None] = lambda x: check_input(model, x)
-        self._align_corners, self.num_classes, self.divisor = model.align_corners, model.num_classes, model.divisor
+        self._fit, self.num_classes, self.divisor = model.fit, model.num_classes, model.divisor
         self._mix = model.mix if model.aux else 0.0
 
     @property
@@ -257,7 +277,7 @@ class InferenceView(gluon.HybridBlock):
 
     def hybrid_forward(self, F: Any, x: Any) -> Any:
         with inference_graph():
-            maps = (resize_like(F, y, x, self._align_corners) for y in self._maps(F, x))
+            maps = (self._fit(F, y, x) for y in self._maps(F, x))
             main = next(maps)
             return (main + self._mix * next(maps)) / (1 + self._mix) if self._mix else main
 

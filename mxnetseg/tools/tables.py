@@ -82,12 +82,18 @@ def model_table(costs: dict[str, tuple[str, str]]) -> str:
     published, oracles = _published(), [*json.loads(ORACLES.read_text(encoding="utf-8")).values()]
     rows = []
     for entry in MODELS.entries():
-        backbones = f"{_code(entry.meta['backbones'])} (`{entry.meta['default_backbone']}`)"
+        backbones = _backbones(entry)
         scores, equality = published.get(entry.name, ""), _equality(entry.name, oracles)
         row = [f"`{entry.name}`", _code(entry.aliases), backbones, *costs[entry.name], scores, equality]
         rows.append([*row, entry.meta["paper"]])
     titles = {"model": ":--", "short names": ":--", "backbones (default)": ":--", "parameters": "--:", "MACs": "--:"}
     return _markdown(titles | {"published mIoU": ":--", "equal to the original": ":--", "paper": ":--"}, rows)
+
+
+def _backbones(entry: Entry) -> str:
+    """Backbones of a model and, in brackets, its default one."""
+    default = entry.meta.get("default_backbone")
+    return f"{_code(entry.meta['backbones'])} (`{default}`)" if default else "none"
 
 
 def dataset_table() -> str:

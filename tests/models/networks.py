@@ -75,10 +75,10 @@ SMALL_BACKBONES = (
 )
 
 
-def small_backbone(model: str) -> str:
-    """The first small backbone that the model takes, otherwise its default."""
+def small_backbone(model: str) -> str | None:
+    """The first small backbone that the model takes, otherwise its default; None for a network without one."""
     usable = usable_backbones(model)
-    return next((b for b in SMALL_BACKBONES if b in usable), MODELS.entry(model).meta["default_backbone"])
+    return next((b for b in SMALL_BACKBONES if b in usable), MODELS.entry(model).meta.get("default_backbone"))
 
 
 def small_model(model: str, dropout: bool = True, **settings):
@@ -95,7 +95,8 @@ def small_model(model: str, dropout: bool = True, **settings):
 
 def bare_model(model: str):
     """The same network without parameter values."""
-    return MODELS.get(model)(CLASSES, backbone=small_backbone(model), **with_aux(model), **OPTIONS.get(model, {}))
+    backbone = {"backbone": small_backbone(model)} if small_backbone(model) else {}
+    return MODELS.get(model)(CLASSES, **backbone, **with_aux(model), **OPTIONS.get(model, {}))
 
 
 def with_aux(model: str) -> dict:
