@@ -262,6 +262,7 @@ class EvalConfig(Section):
     scales: list[Annotated[float, Field(gt=0)]] = Field(default_factory=lambda: [1.0])
     flip: bool = False
     refine: RefineConfig | None = Field(None, description="refine progressively instead of the protocol (MagNet)")
+    boundary: bool = Field(False, description="score the borders of the classes too: boundary IoU and F-score")
     left_out: list[str] = Field(
         default_factory=list, description="classes that the means over classes (mIoU, ...) do not count, by name"
     )

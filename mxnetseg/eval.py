@@ -59,6 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--aug-test", action="store_true", help="scales 0.5 to 1.75 and mirroring, in the configured protocol (mmseg)")
     add("--scales", type=parse_scales, nargs="+", metavar="S", help="scales, or sizes w-h,w-h,... of a progression")
     add("--flip", action=flag, default=None, help="average with the mirrored image")
+    add("--boundary", action="store_true", help="score the borders of the classes too: boundary IoU and F-score")
     add("--overlap", type=float, metavar="SHARE", help="overlap of the windows")
     add("--submission", action="store_true", help="with --mode test: label-id files for the benchmark's server")
     add("--save-dir", metavar="DIR", help="where files go (predictions/<data>/<checkpoint>)")
@@ -138,6 +139,8 @@ def _set_protocol(config: Config, args: argparse.Namespace) -> None:
         chosen.scales = factors
     if args.flip is not None:
         chosen.flip = args.flip
+    if args.boundary:
+        chosen.boundary = True
     if args.overlap is not None:
         chosen.overlap = args.overlap
 

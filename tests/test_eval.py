@@ -176,13 +176,16 @@ def test_speed_of_a_network_without_weights(capsys):
 def test_progressive_refinement(capsys, tmp_path):
     """Coarse and refined scores, panels, and the settings in the record."""
     module = write_refinement(tmp_path / "refinement.params")
-    words = ["--scales", "48-24,96-48", "--n_points", "0.9", "--n_patches", "2", "--save_pred"]
+    words = ["--scales", "48-24,96-48", "--n_points", "0.9", "--n_patches", "2", "--save_pred", "--boundary"]
     code, out, err = run(capsys, *words, "--pretrained_refinement", module, "--save-dir", tmp_path)
     assert code == 0, err
     record = json.loads((tmp_path / "val.json").read_text())
     assert record["protocol"].startswith("progressive, scales 24x48 48x96, patches 24x48, 2 refined per scale")
     coarse, refined = record["coarse"]["mIoU"], record["mIoU"]
     assert coarse != refined and f"coarse mIoU {100 * coarse:.2f}, refined mIoU {100 * refined:.2f}" in out
+    assert 0 < record["coarse"]["mBIoU"] < 1 and 0 < record["mBF"] < 1 and "refined mBIoU" in out
+    assert re.search(r"^class +IoU +Acc +precision +BIoU +BF +pixels", out, re.M)
+    assert {"BIoU", "BF"} <= set(record["per_class"][0])
     assert record["eval"]["refine"]["scales"] == [[24, 48], [48, 96]]
     panels = sorted((tmp_path / "panels").rglob("*.png"))
     assert len(panels) == 3 and cv2.imread(str(panels[0])).shape == (512, 4 * 1024 + 30, 3)

@@ -17,6 +17,7 @@ from ..config import EvalConfig
 from ..data import EvalLoader, Example, SegmentationDataset
 from ..errors import ConfigError, DataError, suggest
 from ..metrics import ConfusionMatrix
+from .counts import Counts
 from .forward import MEAN, STD
 from .inference import Prediction, Predictor, run_together
 from .protocols import describe
@@ -35,11 +36,11 @@ class EvalResult:
     ----------
     metrics : dict of str to float
         PA, mIoU (classes present), mIoU_all (absent classes count 0), mAcc, FWIoU, mDice, mFscore,
-        mPrecision; fractions.
-    confusion : ConfusionMatrix
-        The counts behind them.
+        mPrecision; mBIoU and mBF where borders were scored; fractions.
+    counts : Counts
+        What is behind them.
     per_class : list of dict
-        A row per class, see :meth:`ConfusionMatrix.per_class`.
+        A row per class, see :meth:`.counts.Counts.per_class`.
     protocol : str
         How images were run.
     images : int
@@ -48,24 +49,29 @@ class EvalResult:
         Damaged files left out, with the reason.
     seconds : float
         Wall time.
-    coarse : ConfusionMatrix, optional
-        Counts of the coarse view, before progressive refinement.
+    coarse : Counts, optional
+        Of the coarse view, before progressive refinement.
     """
 
     metrics: dict[str, float]
-    confusion: ConfusionMatrix
+    counts: Counts
     per_class: list[dict[str, Any]]
     protocol: str
     images: int
     skipped: list[tuple[str, str]] = field(default_factory=list)
     seconds: float = 0.0
-    coarse: ConfusionMatrix | None = None
+    coarse: Counts | None = None
+
+    @property
+    def confusion(self) -> ConfusionMatrix:
+        """Pairs of label and prediction."""
+        return self.counts.confusion
 
     def as_dict(self) -> dict[str, Any]:
         """Everything, ready for JSON (undefined values are None)."""
         names = [row["class"] for row in self.per_class]
         return {
-            **self.confusion.as_dict(names),
+            **self.counts.as_dict(names),
             "protocol": self.protocol,
             "images": self.images,
             "skipped": [{"file": file, "reason": reason} for file, reason in self.skipped],
@@ -152,13 +158,13 @@ class Evaluator:
         self._check(model)
         start = time.perf_counter()
         predictors = self._predictors(model, [ctx] if isinstance(ctx, mx.Context) else list(ctx))
-        confusion, images, labelled = ConfusionMatrix(model.num_classes, self._left_out()), 0, False
-        coarse = ConfusionMatrix(model.num_classes, self._left_out()) if self.config.refine else None
+        counts, images, labelled = self._counts(model), 0, False
+        coarse = self._counts(model) if self.config.refine else None
         with closing(self._loader()) as loader, self._bar(progress) as bar:
             for example, prediction in self._predictions(loader, predictors):
                 if example.label is not None:
                     labelled = True
-                    self._count(confusion, example, prediction.labels)
+                    self._count(counts, example, prediction.labels)
                     if coarse:
                         self._count(coarse, example, prediction.coarse)
                 if on_coarse and coarse:
@@ -168,12 +174,12 @@ class Evaluator:
                 images += 1
                 bar.update()
                 if labelled:
-                    bar.set_postfix(mIoU=f"{confusion.miou:.4f}", refresh=False)
-        self._check_outcome(images, labelled, confusion)
+                    bar.set_postfix(mIoU=f"{counts.confusion.miou:.4f}", refresh=False)
+        self._check_outcome(images, labelled, counts.confusion)
         return EvalResult(
-            metrics=confusion.summary(),
-            confusion=confusion,
-            per_class=confusion.per_class(self.dataset.classes),
+            metrics=counts.summary(),
+            counts=counts,
+            per_class=counts.per_class(self.dataset.classes),
             protocol=self.protocol,
             images=images,
             skipped=list(loader.skipped),
@@ -194,6 +200,9 @@ class Evaluator:
                 "the data set that the network was trained for",
                 "name the data set with --data, or use another checkpoint",
             )
+
+    def _counts(self, model: Any) -> Counts:
+        return Counts.start(model.num_classes, self._left_out(), self.config.boundary)
 
     def _left_out(self) -> list[int]:
         """Indices of the classes that the means do not count."""
@@ -247,9 +256,9 @@ class Evaluator:
         yield from flush()
 
     @staticmethod
-    def _count(confusion: ConfusionMatrix, example: Example, prediction: np.ndarray) -> None:
+    def _count(counts: Counts, example: Example, prediction: np.ndarray) -> None:
         try:
-            confusion.update(example.label, prediction)
+            counts.update(example.label, prediction)
         except DataError as error:
             raise DataError(f"{example.name}: {error.found}", error.expected, error.remedy) from error
 

@@ -24,8 +24,8 @@ def format_table(result: EvalResult) -> str:
     """Per-class table and totals, for the terminal."""
     rows = result.per_class
     width = max(len("class"), *(len(r["class"]) for r in rows))
-    columns = ("IoU", "Acc", "precision")
-    lines = [f"{'class':{width}}  {'IoU':>7}  {'Acc':>7}  {'precision':>9}  {'pixels':>12}"]
+    columns = [c for c in ("IoU", "Acc", "precision", "BIoU", "BF") if c in rows[0]]
+    lines = [f"{'class':{width}}  {'  '.join(c.rjust(max(7, len(c))) for c in columns)}  {'pixels':>12}"]
     for row in rows:
         cells = [("-" if row[c] is None else f"{100 * row[c]:.2f}").rjust(max(7, len(c))) for c in columns]
         lines.append(f"{row['class']:{width}}  {'  '.join(cells)}  {row['support']:>12}")
@@ -33,6 +33,8 @@ def format_table(result: EvalResult) -> str:
     totals = f"PA {100 * m['PA']:.2f}   mIoU {100 * m['mIoU']:.2f}   mAcc {100 * m['mAcc']:.2f}"
     if m["mIoU_all"] != m["mIoU"]:
         totals += f"   mIoU with absent classes as 0: {100 * m['mIoU_all']:.2f}"
+    if "mBIoU" in m:
+        totals += f"   mBIoU {100 * m['mBIoU']:.2f}   mBF {100 * m['mBF']:.2f}"
     totals += f"   FWIoU {100 * m['FWIoU']:.2f}   mFscore {100 * m['mFscore']:.2f}   (percent)"
     return "\n".join([*lines, "", totals])
 
@@ -143,9 +145,13 @@ def write_result(folder: Path, record: dict[str, Any], result: EvalResult) -> No
 def format_result(record: dict[str, Any], result: EvalResult, folder: Path) -> str:
     """Text for the terminal: table, number of images, protocol, what was skipped, where the files are."""
     lines = [format_table(result)] if result.confusion.pixels else []
-    if result.coarse and result.coarse.pixels:
-        before, after = result.coarse.miou, result.confusion.miou
-        lines.append(f"coarse mIoU {100 * before:.2f}, refined mIoU {100 * after:.2f} (percent)")
+    if result.coarse and result.coarse.confusion.pixels:
+        before, after = result.coarse.summary(), result.metrics
+        for name in ("mIoU", "mBIoU", "mBF"):
+            if name in after:
+                lines.append(
+                    f"coarse {name} {100 * before[name]:.2f}, refined {name} {100 * after[name]:.2f} (percent)"
+                )
     lines.append(f"{record['data']} {record['split']}: {result.images} images in {result.seconds:.1f} s")
     lines.append(f"protocol: {result.protocol}")
     lines += [f"skipped {file}: {reason}" for file, reason in result.skipped]
