@@ -45,6 +45,8 @@ __all__ = [
 ]
 
 _COUNTER = ".num_batches_tracked"
+# Of each kind, in a report for people.
+MAX_LINES = 20
 
 
 @dataclass
@@ -207,6 +209,13 @@ def describe_report(report: LoadReport, arrays: Mapping[str, Any], others: Seque
     lines += [f"converted to float32: {count} tensors of {kind}" for kind, count in kinds.items()]
     lines += [f"no tensor, left behind: {name}" for name in others]
     lines += [f"not finite: {name}" for name in report.loaded if not np.isfinite(arrays[name]).all()]
-    lines += [f"unused: {name}, the network has no such parameter" for name in report.unused]
-    lines += [f"mismatched: {name} is {found}, expected {wanted}" for name, found, wanted in report.mismatched]
-    return lines + [f"missing: {name}, not in the file" for name in report.missing]
+    unused = [f"unused: {name}, the network has no such parameter" for name in report.unused]
+    mismatched = [f"mismatched: {name} is {found}, expected {wanted}" for name, found, wanted in report.mismatched]
+    missing = [f"missing: {name}, not in the file" for name in report.missing]
+    return lines + [line for kind in (unused, mismatched, missing) for line in _shortened(kind)]
+
+
+def _shortened(lines: list[str]) -> list[str]:
+    """First lines of a long list, and how many there are."""
+    rest = len(lines) - MAX_LINES
+    return lines if rest <= 0 else [*lines[:MAX_LINES], f"... and {rest} more: --json lists them all"]

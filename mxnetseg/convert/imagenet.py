@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable, Iterable
 
 from ..models.backbones.base import Backbone
@@ -15,7 +16,7 @@ __all__ = ["backbone_names"]
 _PREFIX = "backbone."
 # Parts of the published classifiers behind the features.
 _CLASSIFIERS = (
-    r"(fc|classifier|output|head|linear|last_linear|incre_modules|downsamp_modules|final_layer|bn|conv|conv_last"
+    r"(fc|classifier|output|head|linear|last_linear|incre_modules|incre_blocks|downsamp_modules|downsamp_blocks|final_layer|bn|conv|conv_last"
     r"|stage1\.4|x\d+)\."
 )
 _DEEP_STEM = {"conv1.": "conv1.0.", "bn1.": "conv1.1.", "conv2.": "conv1.3.", "bn2.": "conv1.4."}
@@ -42,15 +43,16 @@ def backbone_names(backbone: Backbone, official: Iterable[str]) -> dict[str, str
     names = list(official)
     inside = any(name.startswith(_PREFIX) for name in names)
     rename = _renaming(backbone, [name.removeprefix(_PREFIX) for name in names])
+    last = max(map(_number, backbone.renamed), default=sys.maxsize)
     layers = {name.rpartition(".")[0] for name in backbone._collect_params_with_prefix()}
 
     def own(name: str) -> str | None:
         if inside and not name.startswith(_PREFIX):
             return None
         name = name.removeprefix(_PREFIX)
-        target = rename(backbone.own_name(name))
-        layer = target.rpartition(".")[0]
-        return None if layer not in layers and re.match(_CLASSIFIERS, name) else target
+        target = backbone.own_name(rename(name))
+        known = target.rpartition(".")[0] in layers
+        return None if not known and (re.match(_CLASSIFIERS, name) or _number(name) > last) else target
 
     return own_names(backbone, names, own)
 
@@ -61,9 +63,15 @@ def _renaming(backbone: Backbone, names: Iterable[str]) -> Callable[[str], str]:
         return _hrnet
     if isinstance(backbone, MobileNetV3Backbone):
         return _mobilenet(backbone)
-    if "conv3.weight" in names:
+    if "conv3.weight" in names and "conv1.6.weight" in backbone._collect_params_with_prefix():
         return _three_convolutions
     return _stem
+
+
+def _number(name: str) -> int:
+    """Place of a layer in the classifier's ``features``, those behind the backbone's being the classifier's; or -1."""
+    match = re.match(r"features\.(\d+)\.", name)
+    return int(match[1]) if match else -1
 
 
 def _stem(name: str) -> str:
