@@ -224,10 +224,10 @@ class SegmentationModel(Recorded, gluon.HybridBlock):
             Where the parameters live; the current context when not given.
         """
         self._complete_shapes()
-        backbone = self.backbone.collect_params()
+        head = {parameter.name for parameter in self.head_parameters()}
         for name, parameter in self.collect_params().items():
             if parameter._data is None:
-                usual = default_initializer() if name in backbone else self.head_initializer()
+                usual = self.head_initializer() if name in head else default_initializer()
                 parameter.initialize(default_init=initializer or usual, ctx=ctx)
 
     def _complete_shapes(self) -> None:

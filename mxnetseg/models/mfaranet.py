@@ -6,12 +6,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
-from mxnet import gluon, init
+from mxnet import gluon
 from mxnet.gluon import nn
 
 from ..errors import ConfigError
 from ..registry import MODELS
-from .base import SegmentationModel
+from .base import SegmentationModel, small_initializer
 from .layers import ConvModule2d, NormLayer, resize_like, warp
 from .layers.mode import building_for_inference
 from .mlmsnet import classifier
@@ -45,6 +45,8 @@ class RecursiveAligner(SegmentationModel):
         Further arguments of the backbone.
     """
 
+    head_initializer = staticmethod(small_initializer)
+
     def __init__(
         self,
         num_classes: int,
@@ -59,15 +61,6 @@ class RecursiveAligner(SegmentationModel):
             raise ConfigError(f"dropout {list(dropout)}", "five shares in [0, 1): of the stem and of the four stages")
         super().__init__(num_classes, backbone, norm, 32, aux, dropout=tuple(dropout), **(backbone_options or {}))
         self._decoder_norm = self.norm if decoder_norm else None
-
-    def prepare(self, initializer: init.Initializer | None = None, ctx: Any = None) -> None:
-        """Complete and initialise the parameters (see base class); the decoder starts small, +-1 / sqrt(fan-in)."""
-        self._complete_shapes()
-        small = init.Xavier(rnd_type="uniform", factor_type="in", magnitude=1)
-        for parameter in self.head_parameters():
-            if parameter._data is None:
-                parameter.initialize(default_init=initializer or small, ctx=ctx)
-        super().prepare(initializer, ctx)
 
     def _add(self, names: Sequence[tuple[str, int]]) -> None:
         """Make the named parts."""
@@ -263,13 +256,16 @@ class StageFlow(gluon.HybridBlock):
     ----------
     channels : int
         Channels of both; half of them inside.
+    high_first : bool
+        Order in which they are concatenated.
 
     Inputs: low (N, channels, H, W) and high (N, channels, h, w). Outputs: (N, 2, H, W), to the right and downwards,
     in pixels of `low`.
     """
 
-    def __init__(self, channels: int):
+    def __init__(self, channels: int, high_first: bool = False):
         super().__init__()
+        self._high_first = high_first
         half = channels // 2
         self.channel_change1 = nn.Conv2D(half, 1, use_bias=False, in_channels=channels)
         self.channel_change2 = nn.Conv2D(half, 1, use_bias=False, in_channels=channels)
@@ -277,7 +273,7 @@ class StageFlow(gluon.HybridBlock):
 
     def hybrid_forward(self, F: Any, low: Any, high: Any) -> Any:
         high, low = resize_like(F, self.channel_change1(high), low), self.channel_change2(low)
-        flow = self.offset_map(F.concat(low, high, dim=1))
+        flow = self.offset_map(F.concat(*((high, low) if self._high_first else (low, high)), dim=1))
         # One unit is 1 / side of the range from -1 to 1, in which side - 1 pixels have their centres.
         right, down = (self._last(F, flow, axis) for axis in (3, 2))
         unit = F.concat(*(last / (2 * (last + 1)) for last in (right, down)), dim=1)
