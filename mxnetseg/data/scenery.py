@@ -229,7 +229,7 @@ def draw_pole(canvas: Canvas, x: float, z: float) -> None:
     """Lamp post, traffic light or sign post."""
     rng, size = canvas.rng, canvas.focal / z
     color = _between(rng, (110, 110, 110), (60, 60, 60), (160, 160, 155), (85, 95, 85))
-    tall, half = rng.uniform(2.8, 6.5), max(rng.uniform(0.08, 0.13), 2.6 / size)
+    tall, half = rng.uniform(2.8, 6.5), max(rng.uniform(0.08, 0.13), 3.2 / size)
     canvas.quad([(x - half, 0, z), (x + half, 0, z), (x + half, tall, z), (x - half, tall, z)], color, POLE)
     dark = x - canvas.light * half
     canvas.quad([(dark, 0, z), (x, 0, z), (x, tall, z), (dark, tall, z)], color * 0.6, None)
@@ -358,10 +358,10 @@ def _things(rng: np.random.Generator, half: float, walk: float) -> list[tuple]:
             if rng.random() < 0.4:
                 things.append((draw_car, side * (half - 1.1), z))
         for _ in range(rng.integers(2, 5)):
-            things.append((draw_person, side * (half + rng.uniform(0.4, walk - 0.3)), rng.uniform(3.5, 9)))
+            things.append((draw_person, side * (half + rng.uniform(0.4, walk - 0.3)), rng.uniform(3.2, 7)))
     for lane in (-0.4, 0.4):
         if rng.random() < 0.7:
             things.append((draw_car, lane * half, rng.uniform(6, 30)))
     if rng.random() < 0.4:
-        things.append((draw_person, rng.uniform(-half, half), rng.uniform(5, 9)))
+        things.append((draw_person, rng.uniform(-half, half), rng.uniform(4, 7)))
     return things

@@ -17,13 +17,13 @@ from .scenery import BUILDING, ROAD, SIDEWALK, SKY, VEGETATION, VOID, draw_scene
 
 __all__ = ["generate_synthetic", "render"]
 
-_VERSION = 6
+_VERSION = 7
 _MANIFEST = "synthetic.json"
 # Relative contrast of fine grain and of blotches, per class.
 _GRAIN = {
-    ROAD: (0.10, 0.10),
-    SIDEWALK: (0.08, 0.10),
-    BUILDING: (0.07, 0.08),
+    ROAD: (0.06, 0.08),
+    SIDEWALK: (0.04, 0.08),
+    BUILDING: (0.03, 0.06),
     VEGETATION: (0.35, 0.25),
     SKY: (0.01, 0.02),
 }
@@ -78,7 +78,7 @@ def _light(image: np.ndarray, horizon: float, rng: np.random.Generator) -> np.nd
     image *= (slope[None, :, None] * gain / 255).astype(np.float32)
     image = 255 * cv2.pow(np.clip(image, 0, 1, out=image), rng.uniform(0.8, 1.25))
     image = cv2.GaussianBlur(image, (3, 3), rng.uniform(0.3, 0.8))
-    image += rng.standard_normal(image.shape, np.float32) * np.float32(rng.uniform(1, 6))
+    image += rng.standard_normal(image.shape, np.float32) * np.float32(rng.uniform(1, 4))
     return np.clip(image, 0, 255, out=image).astype(np.uint8)
 
 
