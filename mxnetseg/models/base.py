@@ -56,7 +56,7 @@ class SegmentationModel(Recorded, gluon.HybridBlock):
     align_corners : bool
         How maps are resized to the input.
     full_size : bool
-        Whether the maps have the input's size already, or more rows and columns at the end, which are cut off.
+        Whether the main map has the input's size already, or more rows and columns at the end, which are cut off.
     mix : float
         Weight, relative to the main one, of the auxiliary map that is averaged in at inference; 0 where none is.
     divisor : int
@@ -131,11 +131,11 @@ class SegmentationModel(Recorded, gluon.HybridBlock):
         return islice(self.maps(F, x), None if self.aux else 1)
 
     def hybrid_forward(self, F: Any, x: Any) -> tuple[Any, ...]:
-        return tuple(self.fit(F, y, x) for y in self.wanted_maps(F, x))
+        return tuple(self.fit(F, y, x, index) for index, y in enumerate(self.wanted_maps(F, x)))
 
-    def fit(self, F: Any, y: Any, x: Any) -> Any:
-        """Map `y` at the size of the input `x`."""
-        if self.full_size:
+    def fit(self, F: Any, y: Any, x: Any, index: int = 0) -> Any:
+        """Map `y`, the main one (`index` 0) or an auxiliary one, at the size of the input `x`."""
+        if self.full_size and index == 0:
             return F.slice_like(y, F.BlockGrad(x), axes=(2, 3))
         return resize_like(F, y, x, self.align_corners)
 
@@ -277,7 +277,7 @@ class InferenceView(gluon.HybridBlock):
 
     def hybrid_forward(self, F: Any, x: Any) -> Any:
         with inference_graph():
-            maps = (self._fit(F, y, x) for y in self._maps(F, x))
+            maps = (self._fit(F, y, x, index) for index, y in enumerate(self._maps(F, x)))
             main = next(maps)
             return (main + self._mix * next(maps)) / (1 + self._mix) if self._mix else main
 

@@ -2,13 +2,14 @@
 
 from .activation import Activation, PReLU
 from .context import ASPPModule, GlobalFlow, PPModule
-from .conv import GCN, ConvModule2d, DepthwiseSeparableConv2d, FactorizedConv2d
+from .conv import GCN, ConvModule2d, ConvTransposeModule2d, DepthwiseSeparableConv2d, FactorizedConv2d
 from .deformable import ModulatedDeformableConv2d
+from .downsample import PooledDownsample
 from .fusion import LateralFusion
 from .heads import AuxHead, FCNHead
-from .norm import GroupNorm, NormLayer, make_norm, set_momentum
+from .norm import GroupNorm, NormLayer, NormPReLU, make_norm, set_momentum
 from .pool import adaptive_avg_pool_like, shrunken_size
-from .resize import resize_like
+from .resize import double_like, resize_like
 from .semantic_enhancement import SeEModule
 from .warp import warp
 
@@ -18,6 +19,7 @@ __all__ = [
     "Activation",
     "AuxHead",
     "ConvModule2d",
+    "ConvTransposeModule2d",
     "DepthwiseSeparableConv2d",
     "FCNHead",
     "FactorizedConv2d",
@@ -26,10 +28,13 @@ __all__ = [
     "LateralFusion",
     "ModulatedDeformableConv2d",
     "NormLayer",
+    "NormPReLU",
     "PPModule",
     "PReLU",
+    "PooledDownsample",
     "SeEModule",
     "adaptive_avg_pool_like",
+    "double_like",
     "make_norm",
     "resize_like",
     "set_momentum",

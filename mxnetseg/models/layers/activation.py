@@ -33,7 +33,7 @@ ACTIVATIONS: dict[str, Callable[[Any, Any], Any]] = {
 
 
 class PReLU(gluon.HybridBlock):
-    """Parametric ReLU with one slope for all channels (He et al., ICCV 2015).
+    """Parametric ReLU with one slope for all channels, or one for each (He et al., ICCV 2015, eq. 1).
 
     Written as relu(x) - alpha * relu(-x): the gradient that MXNet 1.9.1 computes for the slope of its own
     operator is wrong in hybridized graphs.
@@ -42,14 +42,16 @@ class PReLU(gluon.HybridBlock):
     ----------
     alpha : float
         Initial slope.
+    channels : int
+        Number of slopes: 1, or the channels of the input.
     """
 
-    def __init__(self, alpha: float = 0.25):
+    def __init__(self, alpha: float = 0.25, channels: int = 1):
         super().__init__()
-        self.alpha = self.params.get("alpha", shape=(1,), init=init.Constant(alpha))
+        self.alpha = self.params.get("alpha", shape=(channels,), init=init.Constant(alpha))
 
     def hybrid_forward(self, F: Any, x: Any, alpha: Any) -> Any:
-        slope = F.reshape(alpha, shape=(1, 1, 1, 1))
+        slope = F.reshape(alpha, shape=(1, -1, 1, 1))
         return F.relu(x) - F.broadcast_mul(F.relu(-x), slope)
 
 

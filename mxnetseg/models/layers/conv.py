@@ -11,7 +11,7 @@ from ...errors import ConfigError, suggest
 from .activation import Activation
 from .norm import NormLayer
 
-__all__ = ["GCN", "ConvModule2d", "DepthwiseSeparableConv2d", "FactorizedConv2d"]
+__all__ = ["GCN", "ConvModule2d", "ConvTransposeModule2d", "DepthwiseSeparableConv2d", "FactorizedConv2d"]
 
 Pair = int | tuple[int, int]
 
@@ -33,8 +33,8 @@ class ConvModule2d(gluon.HybridBlock):
         Whether the convolution has a bias.
     norm_layer : callable or None
         Constructor of the normalisation (see :func:`.norm.make_norm`); none when None.
-    activation : str or None
-        Name of the activation; none when empty.
+    activation : str, block or None
+        Activation or its name; none when empty.
 
     Inputs: (N, C, H, W). Outputs: (N, channels, H', W').
     """
@@ -50,11 +50,62 @@ class ConvModule2d(gluon.HybridBlock):
         in_channels: int = 0,
         use_bias: bool = False,
         norm_layer: NormLayer | None = nn.BatchNorm,
-        activation: str | None = "relu",
+        activation: str | gluon.HybridBlock | None = "relu",
     ):
         super().__init__()
         self.conv = nn.Conv2D(
             channels, kernel_size, strides, padding, dilation, groups, use_bias=use_bias, in_channels=in_channels
+        )
+        self.bn = norm_layer(in_channels=channels) if norm_layer else None
+        self.act = Activation(activation) if isinstance(activation, str) and activation else activation or None
+
+    def hybrid_forward(self, F: Any, x: Any) -> Any:
+        x = self.conv(x)
+        x = self.bn(x) if self.bn else x
+        return self.act(x) if self.act else x
+
+
+class ConvTransposeModule2d(gluon.HybridBlock):
+    """Transposed convolution of stride 2 that doubles the size, normalisation, activation.
+
+    Parameters
+    ----------
+    channels, in_channels : int
+        Output and input channels.
+    kernel_size : int
+        2, or 3 with padding 1.
+    use_bias : bool
+        Whether the convolution has a bias.
+    norm_layer : callable or None
+        Constructor of the normalisation.
+    activation : str or None
+        Name of the activation.
+    output_padding : int, optional
+        Rows and columns added at the end: what doubling takes when not given.
+
+    Inputs: (N, in_channels, H, W). Outputs: (N, channels, 2 * H, 2 * W).
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        in_channels: int,
+        kernel_size: int = 3,
+        use_bias: bool = False,
+        norm_layer: NormLayer | None = nn.BatchNorm,
+        activation: str | None = "relu",
+        output_padding: int | None = None,
+    ):
+        super().__init__()
+        padding = (kernel_size - 1) // 2
+        self.conv = nn.Conv2DTranspose(
+            channels,
+            kernel_size,
+            2,
+            padding,
+            padding if output_padding is None else output_padding,
+            use_bias=use_bias,
+            in_channels=in_channels,
         )
         self.bn = norm_layer(in_channels=channels) if norm_layer else None
         self.act = Activation(activation) if activation else None

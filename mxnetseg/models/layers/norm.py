@@ -11,8 +11,9 @@ from mxnet.gluon import nn
 from mxnet.gluon.contrib.nn import SyncBatchNorm
 
 from ...errors import ConfigError, suggest
+from .activation import PReLU
 
-__all__ = ["BATCH_NORMS", "GroupNorm", "NormLayer", "make_norm", "set_momentum"]
+__all__ = ["BATCH_NORMS", "GroupNorm", "NormLayer", "NormPReLU", "make_norm", "set_momentum"]
 
 NormLayer = Callable[..., gluon.HybridBlock]
 BATCH_NORMS = (nn.BatchNorm, SyncBatchNorm)
@@ -49,6 +50,26 @@ def set_momentum(block: gluon.Block, momentum: float) -> None:
             layer._kwargs["momentum"] = momentum
 
     block.apply(change)
+
+
+class NormPReLU(gluon.HybridBlock):
+    """Normalisation, then a parametric ReLU with one slope per channel.
+
+    Parameters
+    ----------
+    channels : int
+        Channels.
+    norm_layer : callable
+        Constructor of the normalisation.
+    """
+
+    def __init__(self, channels: int, norm_layer: NormLayer):
+        super().__init__()
+        self.bn = norm_layer(in_channels=channels)
+        self.act = PReLU(channels=channels)
+
+    def hybrid_forward(self, F: Any, x: Any) -> Any:
+        return self.act(self.bn(x))
 
 
 class GroupNorm(gluon.HybridBlock):
