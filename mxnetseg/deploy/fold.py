@@ -1,0 +1,72 @@
+"""Simpler graphs that compute the same: batch normalisation inside convolutions, no identities."""
+
+from __future__ import annotations
+
+import ast
+from typing import Any
+
+import numpy as np
+
+from .graph import Entry, Graph, Node
+
+__all__ = ["BATCH_NORMS", "fold_batch_norms", "remove_identities", "simplify"]
+
+BATCH_NORMS = ("BatchNorm", "_contrib_SyncBatchNorm")
+# Operators that return their input in an inference graph.
+IDENTITIES = ("Dropout", "BlockGrad", "_copy")
+
+
+def simplify(graph: Graph) -> Graph:
+    """Remove identities, then fold batch normalisation; the graph itself is changed and returned."""
+    remove_identities(graph)
+    fold_batch_norms(graph)
+    return graph
+
+
+def remove_identities(graph: Graph) -> None:
+    """Take out dropout and what else returns its input when there is no training."""
+    graph.replace(lambda node: node.inputs[0] if node.op in IDENTITIES else None)
+
+
+def fold_batch_norms(graph: Graph) -> None:
+    """Put every batch normalisation whose convolution nothing else reads into weights and bias of this convolution.
+
+    The new values are computed in float64. Layers that share a convolution and a normalisation share the new ones.
+    """
+    uses = graph.uses()
+    made: dict[str, Node] = {}
+
+    def rule(node: Node) -> Entry | None:
+        if node.op not in BATCH_NORMS or _attribute(node, "axis", 1) != 1:
+            return None
+        convolution = node.inputs[0][0]
+        if convolution.op != "Convolution" or uses[id(convolution)] != 1:
+            return None
+        if any(source.name not in graph.params for source, _ in [*convolution.inputs[1:], *node.inputs[1:]]):
+            return None
+        return _folded(graph, convolution, node, made), 0
+
+    graph.replace(rule)
+
+
+def _folded(graph: Graph, convolution: Node, norm: Node, made: dict[str, Node]) -> Node:
+    """Convolution that does the work of both; its values go into the graph's parameters, their nodes into `made`."""
+    weight, *bias = (graph.params[n.name].astype(np.float64) for n, _ in convolution.inputs[1:])
+    gamma, beta, mean, variance = (graph.params[n.name].astype(np.float64) for n, _ in norm.inputs[1:])
+    if _attribute(norm, "fix_gamma", True):
+        gamma = np.ones_like(gamma)
+    scale = gamma / np.sqrt(variance + _attribute(norm, "eps", 1e-3))
+    shift = (bias[0] - mean if bias else -mean) * scale + beta
+    layer, values = convolution.inputs[1][0].name, norm.inputs[1][0].name
+    values = {
+        f"{layer}_times_{values}": weight * scale.reshape(-1, *[1] * (weight.ndim - 1)),
+        f"{layer}_bias_{values}": shift,
+    }
+    graph.params |= {name: value.astype(np.float32) for name, value in values.items()}
+    inputs = [convolution.inputs[0], *((made.setdefault(name, Node("null", name)), 0) for name in values)]
+    return Node("Convolution", convolution.name, {**convolution.attrs, "no_bias": "False"}, inputs)
+
+
+def _attribute(node: Node, name: str, default: Any) -> Any:
+    """Argument of an operator, or MXNet's default."""
+    return ast.literal_eval(node.attrs[name]) if name in node.attrs else default
