@@ -4,22 +4,29 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import islice
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from mxnet import gluon, nd
 
 from ..errors import ConfigError, NameNotFoundError, suggest
+from ..models.backbones.dfnet import DFNet
 from ..models.base import SegmentationModel
+from ..models.dfn import BORDER_WIDTH, RefinementResidualBlock
+from ..models.stdcseg import detail_head
 from ..registry import MODELS
+from .mlmsnet import ZoomedNet
 from .pytorch import own_names
 
-__all__ = ["Official", "RawNet", "build", "names"]
+__all__ = ["Official", "RawNet", "WholeNet", "build", "names"]
 
-Rules = Sequence[tuple[str, str]]
+Rules = Sequence[tuple[str, str | Callable[[re.Match[str]], str]]]
 _NONE: Mapping[str, Any] = MappingProxyType({})
 
 # Sequences of convolution, normalisation (and activation) by position: our modules name them.
+_PRELU = (r"\bact\.weight$", "act.alpha")
+_ESP = ((r"\b((?:[cd]\d+)|classifier|level3_C)\.conv\.", r"\1."), _PRELU)
 SEQUENTIAL = ((r"\.0\.(weight|bias)$", r".conv.\1"), (r"\.1\.(weight|bias|running_\w+)$", r".bn.\1"))
 
 
@@ -30,7 +37,7 @@ class Official(NamedTuple):
     ----------
     model : str
         Registered name of our network.
-    rules : sequence of (str, str)
+    rules : sequence of (str, str or callable)
         Regular expressions and replacements that turn official tensor names into ours, applied in this order.
     arguments : mapping of str to str
         Official argument -> ours, besides ``classes``.
@@ -51,9 +58,6 @@ class Official(NamedTuple):
     options: Mapping[str, Any] = _NONE
     without_effect: Sequence[str] = ()
     wrap: Callable[[SegmentationModel, Mapping[str, Any]], gluon.Block] = lambda net, arguments: net
-
-
-NETWORKS: dict[str, Official] = {}
 
 
 class RawNet(gluon.Block):
@@ -77,11 +81,64 @@ class RawNet(gluon.Block):
 
     def forward(self, x: nd.NDArray) -> nd.NDArray:
         """Run the network."""
-        y = list(self.model.maps(nd, x))[self._index]
+        y = next(islice(self.model.maps(nd, x), self._index, None))
         for factor in self._factors:
             height, width = (factor * side for side in y.shape[2:])
             y = nd.contrib.BilinearResize2D(y, height=height, width=width, align_corners=self.model.align_corners)
         return y
+
+
+class WholeNet(gluon.Block):
+    """A network with the parts that the official one builds and that its output does not depend on.
+
+    Parameters
+    ----------
+    model : SegmentationModel
+        Network of ours.
+    parts : mapping of str to Block
+        Unused parts; rules name them ``unused.<key>``.
+
+    Inputs, outputs: those of the network.
+    """
+
+    def __init__(self, model: SegmentationModel, parts: Mapping[str, gluon.Block]):
+        super().__init__()
+        self.model, self.unused = model, gluon.nn.Sequential()
+        for name, part in parts.items():
+            self.unused.register_child(part, name)
+        self.unused.initialize()
+
+    def forward(self, x: nd.NDArray) -> tuple[nd.NDArray, ...]:
+        """Run the network."""
+        return self.model(x)
+
+
+NETWORKS: dict[str, Official] = {
+    "CGNet": Official(
+        "CGNet",
+        ((r"\b(F_loc|F_sur|reduce)\.conv\.", r"\1."), (r"^classifier\.\d\.conv\.", "classifier."), _PRELU),
+        {"M": "m", "N": "n", "dropout_flag": "dropout"},
+    ),
+    "EDANet": Official("EDANet", wrap=lambda net, arguments: RawNet(net, factors=(8, 2))),
+    "ERFNet": Official(
+        "ERFNet",
+        (
+            (r"^encoder\.output_conv\.", "aux_head."),
+            (r"^decoder\.output_conv\.", "head."),
+            (r"^encoder\.initial_block\.", "encoder.0."),
+            (r"^encoder\.layers\.(\d+)\.", lambda match: f"encoder.{int(match[1]) + 1}."),
+            (r"^decoder\.layers\.", "decoder."),
+        ),
+        options={"aux": True},
+        without_effect=("only_encode",),
+        wrap=lambda net, arguments: RawNet(net, 1) if arguments.get("only_encode") else net,
+    ),
+    "ESPNet": Official("ESPNet", _ESP, {"p": "p", "q": "q", "skip": "skip"}),
+    "ESPNet-C": Official(
+        "ESPNetC", ((r"^", "encoder."), *_ESP), {"p": "p", "q": "q"}, wrap=lambda net, arguments: RawNet(net)
+    ),
+    "MiniNetV2": Official("MiniNetV2", SEQUENTIAL, without_effect=("backbone",)),
+}
 
 
 def build(model: str, classes: int = 19, **kwargs: Any) -> gluon.Block:
@@ -113,12 +170,197 @@ def _own_value(official: Official, name: str, value: Any) -> Any:
 
 def names(net: gluon.Block, official: Iterable[str]) -> dict[str, str | None]:
     """Our parameter name of each official name."""
-    model, prefix = (net.model, "model.") if isinstance(net, RawNet) else (net, "")
+    model, prefix = (net, "") if isinstance(net, SegmentationModel) else (net.model, "model.")
     rules = next(network.rules for network in NETWORKS.values() if network.model == model.registered_name)
 
-    def rename(name: str) -> str:
+    def rename(name: str) -> str | None:
         for pattern, replacement in rules:
             name = re.sub(pattern, replacement, name)
+        if name.startswith("unused."):
+            return name if isinstance(net, WholeNet) and name.split(".")[1] in net.unused._children else None
         return prefix + name
 
     return own_names(net, official, rename)
+
+
+NETWORKS["RefineNet"] = Official(
+    "RefineNet",
+    (
+        (r"^(conv1|bn1|layer\d)\.", r"backbone.\1."),
+        (r"^p_ims1d2_outl(\d)_dimred\.", r"head.stage\1.reduce."),
+        (r"^adapt_stage(\d)_b\.0\.", r"head.stage\1.adapt."),
+        (r"^adapt_stage(\d)_b2_joint_varout_dimred\.", r"head.stage\1.join."),
+        (r"^mflow_conv_g(\d)_pool\.0\.", r"head.stage\1.pool."),
+        (r"^mflow_conv_g(\d)_b\.0\.", r"head.stage\1.out."),
+        (r"^mflow_conv_g(\d)_b3_joint_varout_dimred\.", r"head.stage\1.next."),
+        (r"\.(\d)_(?:conv|outvar_dimred)\.", r".conv\1."),
+        (r"\.(\d)_conv_relu_varout_dimred\.", r".proj\1."),
+        (r"^clf_conv\.", "head.classifier."),
+    ),
+    wrap=lambda net, arguments: RawNet(net),
+)
+
+
+def _whole_dfn(net: SegmentationModel, arguments: Mapping[str, Any]) -> WholeNet:
+    """DFN with the first block behind its border features, which are not added to anything."""
+    return WholeNet(net, {"after": RefinementResidualBlock(BORDER_WIDTH, BORDER_WIDTH, net.norm)})
+
+
+NETWORKS["DFN"] = Official(
+    "DFN",
+    (
+        (r"^global_context\.1\.", "smooth.context.conv1x1."),
+        (r"^(smooth|border)_pre_rrbs\.", r"\1.pre."),
+        (r"^border_aft_rrbs\.0\.", "unused.after."),
+        (r"^border_aft_rrbs\.(\d)\.", lambda match: f"border.after.{int(match[1]) - 1}."),
+        (r"^smooth_aft_rrbs\.", "smooth.after."),
+        (r"^cabs\.(\d)\.channel_attention\.", r"smooth.cabs.\1."),
+        (r"^smooth_heads\.3\.", "head."),
+        (r"^smooth_heads\.", "aux_head."),
+        (r"^border_heads\.", "border.heads."),
+    ),
+    options={"border": True},
+    wrap=_whole_dfn,
+)
+
+
+NETWORKS["STDCSeg"] = Official(
+    "STDCSeg",
+    (
+        (r"^cp\.backbone\.(conv_last|fc|bn|linear)\.", r"unused.\1."),
+        (r"^cp\.backbone\.x\d+\.0\.", "backbone.features."),
+        (r"^cp\.backbone\.", "backbone."),
+        (r"^cp\.(arm\d+)\.conv\.", r"context.\1.conv3x3."),
+        (r"^cp\.(arm\d+)\.(conv|bn)_atten\.", r"context.\1.conv1x1.\2."),
+        (r"^cp\.", "context."),
+        (r"^ffm\.convblk\.", "head.fusion.proj."),
+        (r"^ffm\.conv([12])\.", lambda match: f"head.fusion.attention.{int(match[1]) - 1}.conv."),
+        (r"^(conv_out\w*)\.conv\.", r"\1.conv1."),
+        (r"^(conv_out\w*)\.conv_out\.", r"\1.conv2."),
+        (r"^conv_out\.", "head.seg."),
+        (r"^conv_out16\.", "aux_head.0."),
+        (r"^conv_out32\.", "aux_head.1."),
+        (r"^conv_out_sp16\.", "unused.detail16."),
+        (r"^conv_out_sp", "detail"),
+    ),
+    arguments={"backbone": "backbone"},
+    values={"backbone": {"STDC1": "stdc1", "STDC2": "stdc2", "STDCNet813": "stdc1", "STDCNet1446": "stdc2"}},
+    options={"details": (2, 4, 8)},
+    without_effect=("use_boundary_2", "use_boundary_4", "use_boundary_8"),
+    wrap=lambda net, arguments: WholeNet(net, {"detail16": detail_head(16, net.norm)}),
+)
+NETWORKS["BiSeNetV1"] = Official(
+    "BiSeNetV1",
+    (
+        (r"^cp\.resnet\.", "backbone."),
+        (r"^cp\.(arm\d+)\.conv\.", r"context.\1.conv3x3."),
+        (r"^cp\.(arm\d+)\.(conv|bn)_atten\.", r"context.\1.conv1x1.\2."),
+        (r"^cp\.", "context."),
+        (r"^sp\.conv1\.", "head.spatial_path.conv7x7."),
+        (r"^sp\.conv2\.", "head.spatial_path.conv3x3_1."),
+        (r"^sp\.conv3\.", "head.spatial_path.conv3x3_2."),
+        (r"^sp\.conv_out\.", "head.spatial_path.conv1x1."),
+        (r"^ffm\.convblk\.", "head.fusion.proj."),
+        (r"^ffm\.", "head.fusion.attention."),
+        (r"^(conv_out\w*)\.conv\.", r"\1.conv1."),
+        (r"^(conv_out\w*)\.conv_out\.", r"\1.conv2."),
+        (r"^conv_out\.", "head.seg."),
+        (r"^conv_out16\.", "aux_head.0."),
+        (r"^conv_out32\.", "aux_head.1."),
+    ),
+    arguments={"aux_mode": "aux"},
+    values={"aux_mode": {"train": True, "eval": False}},
+)
+NETWORKS["SFNet"] = Official(
+    "SFNet",
+    (
+        *((rf"^backbone\.{re.escape(theirs)}", f"backbone.{ours}") for theirs, ours in DFNet.renamed.items()),
+        (r"^layer0\.0\.", "backbone.conv1."),
+        (r"^layer0\.1\.", "backbone.bn1."),
+        (r"^layer", "backbone.layer"),
+        (r"^head\.ppm\.bottleneck", "head.bottleneck"),
+        (r"^head\.ppm\.stages\.(\d)\.([12])\.", lambda m: f"head.ppm.conv{int(m[1]) + 1}.{int(m[2]) - 1}."),
+        (r"^head\.fpn_out\.(\d)\.0\.", r"head.fpn_out.\1."),
+        (r"^head\.fpn_out_align\.(\d)\.down_h\.", r"head.flows.\1.channel_change1."),
+        (r"^head\.fpn_out_align\.(\d)\.down_l\.", r"head.flows.\1.channel_change2."),
+        (r"^head\.fpn_out_align\.(\d)\.flow_make\.", r"head.flows.\1.offset_map."),
+        (r"^head\.dsn\.(\d)\.([01])\.", r"aux_head.\1.conv1.\2."),
+        (r"^head\.dsn\.(\d)\.4\.", r"aux_head.\1.conv2."),
+        (r"^head\.conv_last\.0\.", "head.fuse."),
+        (r"^head\.conv_last\.1\.", "head.classifier."),
+        *((rf"^(head\..*|aux_head.*){old}", rf"\1{new}") for old, new in SEQUENTIAL),
+    ),
+    arguments={"backbone": "backbone", "fpn_dsn": "aux"},
+    values={"backbone": {"resnet18": "deepstem_resnet18", "DF1": "dfnet_v1", "DF2": "dfnet_v2"}},
+    options={"aux": False},
+)
+NETWORKS["ICNet"] = Official(
+    "ICNetImages",
+    (
+        (r"^pretrained\.fc\.", "unused.fc."),
+        (r"^pretrained\.", "backbone."),
+        (r"^head\.cff_12\.conv_low_cls\.", "aux_head.0."),
+        (r"^head\.cff_24\.conv_low_cls\.", "aux_head.1."),
+        *((rf"^(head\.cff.*){old}", rf"\1{new}") for old, new in SEQUENTIAL),
+    ),
+    arguments={"backbone": "backbone"},
+    wrap=lambda net, arguments: RawNet(net, factors=(4,)),
+)
+NETWORKS["Fast-SCNN"] = Official(
+    "FastSCNN",
+    (
+        (r"^learning_to_downsample\.", "backbone."),
+        (r"^global_feature_extractor\.bottleneck", "backbone.bottleneck"),
+        (r"^global_feature_extractor\.ppm\.out\.", "head.out."),
+        (r"^global_feature_extractor\.", "head."),
+        (r"^feature_fusion\.", "head.feature_fusion."),
+        (r"^classifier\.conv\.1\.", "head.conv."),
+        (r"^classifier\.", "head."),
+        (r"^auxlayer\.([01])\.", r"aux_head.conv1.\1."),
+        (r"^auxlayer\.4\.", "aux_head.conv2."),
+        (r"\.block\.0\.conv\.", ".expand."),
+        (r"\.block\.1\.conv\.", ".depthwise."),
+        (r"\.block\.([23])\.", lambda match: f".project.{int(match[1]) - 2}."),
+        (r"\.(dsconv\d)\.conv\.([01])\.", r".\1.depthwise.\2."),
+        (r"\.(dsconv\d)\.conv\.([34])\.", lambda match: f".{match[1]}.pointwise.{int(match[2]) - 3}."),
+        (r"\.conv\.([01])\.", r".\1."),
+        *SEQUENTIAL,
+    ),
+    arguments={"aux": "aux"},
+    options={"aux": False, "aux_width": 32},
+)
+NETWORKS["PSPNet"] = Official(
+    "PSPNetSemseg",
+    (
+        (r"^layer0\.7\.", "backbone.bn1."),
+        (r"^layer0\.", "backbone.conv1."),
+        (r"^layer", "backbone.layer"),
+        (r"^ppm\.features\.(\d)\.([12])\.", lambda m: f"head.pool.conv{int(m[1]) + 1}.{int(m[2]) - 1}."),
+        (r"^cls\.([01])\.", r"head.seg_head.conv1.\1."),
+        (r"^cls\.4\.", "head.seg_head.conv2."),
+        (r"^aux\.([01])\.", r"aux_head.conv1.\1."),
+        (r"^aux\.4\.", "aux_head.conv2."),
+        *((rf"^((?:head|aux_head).*){old}", rf"\1{new}") for old, new in SEQUENTIAL),
+    ),
+    arguments={"layers": "backbone", "use_ppm": "use_ppm"},
+    values={"layers": {depth: f"deepstem_resnet{depth}" for depth in (50, 101, 152)}},
+    without_effect=("zoom_factor", "dropout", "criterion", "pretrained"),
+    wrap=lambda net, arguments: net if (zoom := arguments.get("zoom_factor", 8)) == 8 else ZoomedNet(net, zoom),
+)
+NETWORKS["HRNetV2"] = Official(
+    "HRNet",
+    (
+        (r"^loss\.", "unused.loss."),
+        (r"^model\.", ""),
+        (r"^(layer1\.\d+|stage.*\.branches\.\d+\.\d+)\.conv(\d)\.", lambda m: f"{m[1]}.body.{3 * int(m[2]) - 3}."),
+        (r"^(layer1\.\d+|stage.*\.branches\.\d+\.\d+)\.bn(\d)\.", lambda m: f"{m[1]}.body.{3 * int(m[2]) - 2}."),
+        (r"(fuse_layers\.\d\.\d)\.(\d)\.([01])\.", lambda m: f"{m[1]}.{3 * int(m[2]) + int(m[3])}."),
+        (r"^(conv|bn|layer|transition|stage)(\d)\.", r"backbone.\1\2."),
+        (r"^last_layer\.([01])\.", r"head.conv1.\1."),
+        (r"^last_layer\.3\.", "head.conv2."),
+        *((rf"^(head\..*){old}", rf"\1{new}") for old, new in SEQUENTIAL),
+    ),
+    arguments={"backbone": "backbone", "align_corners": "align_corners"},
+    values={"backbone": {name: f"hrnet_{name}" for name in ("w18", "w48", "w18_small_v1", "w18_small_v2")}},
+    wrap=lambda net, arguments: RawNet(net),
+)
