@@ -102,9 +102,11 @@ class SegmentationLoss(gluon.HybridBlock):
         Factor per class on the pixels that are labelled with it; the average is still over pixels, not over weights.
     ignore : int
         Label of pixels without class.
-    reduction : {"valid", "pixels"}
+    reduction : {"valid", "pixels", "weights"}
         ``valid``: one number, the sum over labelled pixels divided by `normalizer`. ``pixels``: one number
-        per sample, the mean over all its pixels, ignored ones included (MXNetSeg's convention).
+        per sample, the mean over all its pixels, ignored ones included (MXNetSeg's convention). ``weights``: one
+        number, the sum over a device's labelled pixels divided by the sum of their class weights (PyTorch's
+        convention), times the device's share of the labelled pixels.
 
     Attributes
     ----------
@@ -125,7 +127,7 @@ class SegmentationLoss(gluon.HybridBlock):
         aux_weight: float | Sequence[float] = 0.4,
         class_weights: Sequence[float] | None = None,
         ignore: int = -1,
-        reduction: Literal["valid", "pixels"] = "valid",
+        reduction: Literal["valid", "pixels", "weights"] = "valid",
     ):
         super().__init__()
         self.num_classes, self.ignore, self.reduction, self.aux_weight = num_classes, ignore, reduction, aux_weight
@@ -205,7 +207,11 @@ class SegmentationLoss(gluon.HybridBlock):
         values = self.pixel_map(F, logits, target.label) * target.weight
         if self.reduction == "pixels":
             return F.mean(values, axis=0, exclude=True)
-        return F.broadcast_div(F.reshape(F.sum(values), (1,)), target.normalizer)
+        total = F.reshape(F.sum(values), (1,))
+        if self.reduction == "weights":
+            labelled, weights = (F.reshape(F.sum(m), (1,)) for m in (target.mask, target.weight))
+            total = total * labelled / F.maximum(weights, 1e-12)
+        return F.broadcast_div(total, target.normalizer)
 
     def pixel_map(self, F: Any, logits: Any, label: Any) -> Any:
         """Loss of every pixel, (N, H, W), before masking."""

@@ -6,11 +6,15 @@ import numpy as np
 import pytest
 from mxnet import autograd, gluon, nd
 
+from mxnetseg.config import ScheduleConfig
 from mxnetseg.convert import build_reference, load_reference
 from mxnetseg.engine.refine.grid import Box
 from mxnetseg.engine.refine.maps import crop
+from mxnetseg.engine.schedule import Schedule
 from mxnetseg.errors import NameNotFoundError
+from mxnetseg.losses.cross_entropy import CrossEntropy
 from mxnetseg.losses.ohem import OHEM
+from mxnetseg.metrics import ConfusionMatrix
 from mxnetseg.models.hrnet_ocr import gather_regions
 from mxnetseg.models.layers import resize_like
 
@@ -113,9 +117,9 @@ def test_refinement_module(harness, shared, name):
         assert error <= 1e-5
 
 
-def official_ohem(classes, label, thres=0.7, min_kept=100_000):
+def official_ohem(classes, label, thres=0.7, min_kept=100_000, **options):
     """Below min_kept labelled pixels, the published loss drops the easiest one if its probability passes thres."""
-    return OHEM(classes, thresh=thres, min_kept=min(min_kept, int((label >= 0).sum()) - 1))
+    return OHEM(classes, thresh=thres, min_kept=min(min_kept, int((label >= 0).sum()) - 1), **options)
 
 
 def our_label(label):
@@ -134,6 +138,55 @@ def test_hard_pixels(harness, shared, name):
     loss.backward()
     assert relative(loss.asnumpy(), wanted[f"loss_{name}"]) < 1e-5
     assert relative(logits.grad.asnumpy(), wanted[f"grad_{name}"]) < 1e-5
+
+
+@pytest.mark.parametrize("name", ["ce", "ohem"])
+def test_backbone_losses(harness, shared, name):
+    """The published hard-pixel variant: the mean over all pixels of the main map, and hard pixels of the other."""
+    meta, wanted = read(shared, "loss__backbone__19c_main_aux")
+    k, label = meta["kwargs"], our_label(wanted["label"])
+    outputs = [nd.array(2 * harness.formula.image((2, 19, 16, 24), meta["input_seed"] + i)) for i in range(2)]
+    for output in outputs:
+        output.attach_grad()
+    weights, (_, aux_weight) = k["class_weights"], k["balance_weights"]
+    with autograd.record():
+        if name == "ce":
+            criterion = CrossEntropy(19, aux_weight=aux_weight, class_weights=weights, reduction="weights")
+            criterion.initialize()
+            loss = criterion(outputs, nd.array(label))
+        else:
+            plain = CrossEntropy(19, class_weights=weights, reduction="pixels")
+            hard = official_ohem(19, label, **k["ohem"], class_weights=weights)
+            for criterion in (plain, hard):
+                criterion.initialize()
+            loss = plain(outputs[:1], nd.array(label)).mean() + aux_weight * hard(outputs[1:], nd.array(label))
+    loss.backward()
+    assert relative(loss.asnumpy(), wanted[f"loss_{name}"]) < 1e-5
+    for i, output in enumerate(outputs):
+        assert relative(output.grad.asnumpy(), wanted[f"grad_{name}{i}"]) < 1e-5
+
+
+def test_metrics(shared):
+    _, wanted = read(shared, "metric__none__cityscapes_19c")
+    total, images = ConfusionMatrix(19), []
+    for i in range(3):
+        one = ConfusionMatrix(19)
+        one.update(our_label(wanted[f"label{i}"]).astype(int), wanted[f"pred{i}"].astype(int))
+        images.append(one.fwiou)
+        total.merge(one)
+    assert (total.counts == wanted["conf"]).all()
+    np.testing.assert_allclose(np.nan_to_num(total.iou), wanted["iou"], rtol=1e-6)
+    np.testing.assert_allclose(total.support / total.pixels, wanted["freq"], rtol=1e-6)
+    np.testing.assert_allclose(images, wanted["freq_iou_per_image"], rtol=1e-6)
+    assert total.miou_all == pytest.approx(wanted["overall"][0], rel=1e-6)
+
+
+def test_learning_rate_of_the_backbone_is_one_step_late(shared):
+    """The published program sets the rate after the step, so update i has that of update i - 1 in ours."""
+    k = read(shared, "schedule__backbone__poly")[0]["kwargs"]
+    schedule = Schedule(ScheduleConfig(name="poly", power=k["power"]), k["base_lr"], k["max_iters"], 247)
+    for step, rate in k["table"]:
+        assert schedule(step) == pytest.approx(rate, rel=1e-9)
 
 
 def test_training_step(harness, shared):
