@@ -145,22 +145,26 @@ class InvertedResidual(gluon.HybridBlock):
 
 
 class SqueezeExcite(gluon.HybridBlock):
-    """Channel weights from the global average through two dense layers (Hu et al., CVPR 2018), hard sigmoid.
+    """Channel weights from the global average through two dense layers (Hu et al., CVPR 2018, sec. 3).
 
     Parameters
     ----------
     channels : int
-        Channels; a quarter of them inside.
+        Channels.
+    hidden : int, optional
+        Width inside; a quarter of the channels when not given.
+    gate : str
+        Activation that makes the weights.
 
     Inputs: (N, channels, H, W). Outputs: the same shape.
     """
 
-    def __init__(self, channels: int):
+    def __init__(self, channels: int, hidden: int | None = None, gate: str = "hard_sigmoid"):
         super().__init__()
-        hidden, small = make_divisible(channels // 4), init.Normal(0.01)
+        hidden, small = hidden or make_divisible(channels // 4), init.Normal(0.01)
         self.fc = nn.HybridSequential()
         self.fc.add(nn.Dense(hidden, in_units=channels, weight_initializer=small), nn.Activation("relu"))
-        self.fc.add(nn.Dense(channels, in_units=hidden, weight_initializer=small), Activation("hard_sigmoid"))
+        self.fc.add(nn.Dense(channels, in_units=hidden, weight_initializer=small), Activation(gate))
 
     def hybrid_forward(self, F: Any, x: Any) -> Any:
         return F.broadcast_mul(x, F.reshape(self.fc(global_mean(F, x)), shape=(0, 0, 1, 1)))

@@ -6,7 +6,7 @@ from typing import Any
 
 from .resize import mix_pixels, size_of
 
-__all__ = ["adaptive_avg_pool_like", "global_mean", "shrunken_size"]
+__all__ = ["adaptive_avg_pool_like", "global_mean", "halved", "shrunken_size"]
 
 
 def shrunken_size(F: Any, x: Any, factor: int) -> Any:
@@ -60,6 +60,11 @@ def _bins(F: Any, source: Any, target: Any, axis: int) -> Any:
     end = F.ceil(F.broadcast_div(F.broadcast_mul(index + 1.0, pixels), bins))
     inside = F.broadcast_greater_equal(pixel, first) * F.broadcast_lesser(pixel, end)
     return F.broadcast_div(inside, end - first)
+
+
+def halved(F: Any, x: Any) -> Any:
+    """Averages (N, C, ceil(H / 2), ceil(W / 2)) over windows of 3x3 with stride 2; the zeros around the map count."""
+    return F.Pooling(x, kernel=(3, 3), stride=(2, 2), pad=(1, 1), pool_type="avg", count_include_pad=True)
 
 
 def global_mean(F: Any, x: Any) -> Any:
