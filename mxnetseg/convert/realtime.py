@@ -114,10 +114,31 @@ class WholeNet(gluon.Block):
 
 
 NETWORKS: dict[str, Official] = {
+    "AGLNet": Official(
+        "AGLNet",
+        ((r"^(layer17\.gp)\.1\.", r"\1."), (r"(_branch\.[03])\.(?=\w+$)", r"\1\n"), *SEQUENTIAL, ("\n", ".")),
+        without_effect=("backbone",),
+    ),
     "CGNet": Official(
         "CGNet",
         ((r"\b(F_loc|F_sur|reduce)\.conv\.", r"\1."), (r"^classifier\.\d\.conv\.", "classifier."), _PRELU),
         {"M": "m", "N": "n", "dropout_flag": "dropout"},
+    ),
+    "ContextNet": Official(
+        "ContextNet",
+        (
+            (r"branch_1_conv", "detail"),
+            (r"branch_4_conv\.1", "context"),
+            (r"branch_4_conv\.0\.0", "depthwise"),
+            (r"branch_4_conv\.0\.1", "pointwise"),
+            *(
+                (rf"(bottlenecks\.\d+)\.conv\.{i}", rf"\1.{n}")
+                for i, n in enumerate(("expand", "depthwise", "project"))
+            ),
+            *SEQUENTIAL,
+        ),
+        {"act_type": "activation"},
+        without_effect=("n_channel",),
     ),
     "EDANet": Official("EDANet", wrap=lambda net, arguments: RawNet(net, factors=(8, 2))),
     "ERFNet": Official(
@@ -363,4 +384,22 @@ NETWORKS["HRNetV2"] = Official(
     arguments={"backbone": "backbone", "align_corners": "align_corners"},
     values={"backbone": {name: f"hrnet_{name}" for name in ("w18", "w48", "w18_small_v1", "w18_small_v2")}},
     wrap=lambda net, arguments: RawNet(net),
+)
+
+
+NETWORKS["ShelfNet"] = Official(
+    "ShelfNet",
+    (
+        (r"(up_conv_list\.\d)\.conv\.", r"\1.conv3x3."),
+        (r"(up_conv_list\.\d)\.conv_atten\.", r"\1.conv1x1.conv."),
+        (r"(up_conv_list\.\d)\.bn_atten\.", r"\1.conv1x1.bn."),
+        (r"^conv_out\.", "head."),
+        (r"^conv_out16\.", "aux_head.0."),
+        (r"^conv_out32\.", "aux_head.1."),
+        (r"^(head|aux_head\.\d)\.conv\.", r"\1.0."),
+        (r"^(head|aux_head\.\d)\.conv_out\.", r"\1.1."),
+        (r"^decoder\.inconv\.", "unused.inconv."),
+    ),
+    arguments={"backbone": "backbone", "aux": "aux"},
+    values={"backbone": {"resnet18": "leaky_resnet18"}},
 )

@@ -37,7 +37,7 @@ class _BiSeNet(SegmentationModel):
 
 @MODELS.register(
     "BiSeNetR",
-    aliases=("bisenet", "bisenetv1"),
+    aliases=("bisenet",),
     backbones=("resnet*", "resnest*"),
     default_backbone="resnet18",
     paper="Yu et al., ECCV 2018",
@@ -155,13 +155,19 @@ class ARModule(gluon.HybridBlock):
         Input channels; 0 takes them from the first input.
     norm_layer : callable
         Constructor of the normalisation.
+    activation : str
+        Name of the activation after the 3x3 convolution.
 
     Inputs: (N, C, H, W). Outputs: (N, channels, H, W).
     """
 
-    def __init__(self, channels: int, in_channels: int = 0, norm_layer: NormLayer = nn.BatchNorm):
+    def __init__(
+        self, channels: int, in_channels: int = 0, norm_layer: NormLayer = nn.BatchNorm, activation: str = "relu"
+    ):
         super().__init__()
-        self.conv3x3 = ConvModule2d(channels, 3, padding=1, in_channels=in_channels, norm_layer=norm_layer)
+        self.conv3x3 = ConvModule2d(
+            channels, 3, padding=1, in_channels=in_channels, norm_layer=norm_layer, activation=activation
+        )
         self.conv1x1 = ConvModule2d(channels, 1, in_channels=channels, norm_layer=norm_layer, activation="sigmoid")
 
     def hybrid_forward(self, F: Any, x: Any) -> Any:

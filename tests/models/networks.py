@@ -19,9 +19,11 @@ CLASSES = 5
 # Options that make the tests of the heaviest models affordable.
 OPTIONS = {
     "CANetv2": {"dilate": False},
+    "DFN": {"width": 16},
     "DeepLabv3": {"dilate": False},
     "DeepLabv3PlusR": {"dilate": False},
     "DeepLabv3PlusX": {"output_stride": 32},
+    "RefineNet": {"width": 16},
     "SETR": {"crop_size": 48},
 }
 # Deep enough to be tested at leisure only (the references of conversion cover its values).
@@ -33,6 +35,7 @@ HEAVY = (
     "CANetv1",
     "CANetv2",
     "DANet",
+    "DFN",
     "DeepLabv3PlusX",
     "DeepLabv3bPlus",
     "DenseASPP",
@@ -41,18 +44,20 @@ HEAVY = (
     "HRNet",
     "HRNetOCR",
     "ICNet",
+    "LadderDenseNet",
     "MFARANet",
     "MFARANetAblation",
-    "LadderDenseNet",
     "MLCRNet",
     "MLMSBaseline",
     "MLMSNet",
     "MLMSNetv2",
     "MagNetFPN",
     "MagNetPSP",
+    "RefineNet",
     "SETR",
     "SeENet",
     "SemanticFPN",
+    "ShelfNet",
     "SwiftResNetPr",
 )
 # Relative difference of gradients in two modes, where not 1e-3: a displaced pixel's gradient jumps where rounding moves

@@ -24,6 +24,7 @@ ACTIVATIONS: dict[str, Callable[[Any, Any], Any]] = {
     "selu": lambda F, x: F.LeakyReLU(x, act_type="selu"),
     "elu": lambda F, x: F.LeakyReLU(x, act_type="elu", slope=1.0),
     "gelu": lambda F, x: F.LeakyReLU(x, act_type="gelu"),
+    "leaky_relu": lambda F, x: F.LeakyReLU(x, act_type="leaky", slope=0.01),
     "relu6": lambda F, x: F.clip(x, 0.0, 6.0),
     "hard_sigmoid": _hard_sigmoid,
     "swish": lambda F, x: x * F.sigmoid(x),
@@ -61,7 +62,7 @@ class Activation(gluon.HybridBlock):
     Parameters
     ----------
     name : str
-        relu, sigmoid, softrelu, softsign, tanh, prelu, selu, elu (alpha 1), gelu (erf form), relu6,
+        relu, sigmoid, softrelu, softsign, tanh, prelu, leaky_relu (slope 0.01), selu, elu (alpha 1), gelu (erf form), relu6,
         hard_sigmoid (relu6(x + 3) / 6), swish, hard_swish or mish.
 
     Raises
