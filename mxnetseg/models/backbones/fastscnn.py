@@ -48,7 +48,7 @@ class FastSCNNBackbone(Backbone):
 
 
 class InvertedResidual(gluon.HybridBlock):
-    """Expansion, depthwise convolution, linear projection (Sandler et al., CVPR 2018, tab. 1), with plain ReLU.
+    """Expansion, depthwise convolution, linear projection (Sandler et al., CVPR 2018, tab. 1).
 
     Parameters
     ----------
@@ -60,18 +60,30 @@ class InvertedResidual(gluon.HybridBlock):
         Constructor of the normalisation.
     expansion : int
         Width inside, relative to the input.
+    activation : str
+        Name of the activation; the paper has ReLU6.
+    expand_bias : bool
+        Whether the expansion has a bias.
 
     Inputs: (N, in_channels, H, W). Outputs: (N, channels, ceil(H / strides), ceil(W / strides)).
     """
 
     def __init__(
-        self, channels: int, in_channels: int, strides: int, norm_layer: NormLayer = nn.BatchNorm, expansion: int = 6
+        self,
+        channels: int,
+        in_channels: int,
+        strides: int,
+        norm_layer: NormLayer = nn.BatchNorm,
+        expansion: int = 6,
+        activation: str = "relu",
+        expand_bias: bool = False,
     ):
         super().__init__()
         width = expansion * in_channels
         self._shortcut = strides == 1 and channels == in_channels
-        self.expand = ConvModule2d(width, 1, in_channels=in_channels, norm_layer=norm_layer)
-        self.depthwise = ConvModule2d(width, 3, strides, 1, groups=width, in_channels=width, norm_layer=norm_layer)
+        after = {"norm_layer": norm_layer, "activation": activation}
+        self.expand = ConvModule2d(width, 1, in_channels=in_channels, use_bias=expand_bias, **after)
+        self.depthwise = ConvModule2d(width, 3, strides, 1, groups=width, in_channels=width, **after)
         self.project = ConvModule2d(channels, 1, in_channels=width, norm_layer=norm_layer, activation=None)
 
     def hybrid_forward(self, F: Any, x: Any) -> Any:
