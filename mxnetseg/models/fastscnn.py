@@ -35,17 +35,26 @@ class FastSCNN(SegmentationModel):
         Auxiliary head on c2.
     norm : str or callable
         Normalisation.
+    aux_width : int
+        Channels inside the auxiliary head.
     """
 
     min_size = 3
 
-    def __init__(self, num_classes: int, backbone: str = "fastscnn", aux: bool = True, norm: str | NormLayer = "bn"):
+    def __init__(
+        self,
+        num_classes: int,
+        backbone: str = "fastscnn",
+        aux: bool = True,
+        norm: str | NormLayer = "bn",
+        aux_width: int = 64,
+    ):
         super().__init__(num_classes, backbone, norm, aux=aux)
         _, c2, _, c4 = self.backbone.channels
         with self.name_scope():
             self.head = FastSCNNHead(num_classes, c2, c4, self.norm)
             if aux:
-                self.aux_head = FCNHead(num_classes, c2, self.norm)
+                self.aux_head = FCNHead(num_classes, c2, self.norm, channels=aux_width)
 
     def maps(self, F: Any, x: Any) -> Iterator[Any]:
         _, c2, _, c4 = self.backbone(x)

@@ -32,15 +32,23 @@ class HRNet(SegmentationModel):
         Any HRNet.
     norm : str or callable
         Normalisation.
+    align_corners : bool
+        How maps are resized.
     """
 
-    align_corners = False
     levels = (0, 1, 2, 3)
 
-    def __init__(self, num_classes: int, backbone: str = "hrnet_w48", norm: str | NormLayer = "bn"):
-        super().__init__(num_classes, backbone, norm)
+    def __init__(
+        self,
+        num_classes: int,
+        backbone: str = "hrnet_w48",
+        norm: str | NormLayer = "bn",
+        align_corners: bool = False,
+    ):
+        super().__init__(num_classes, backbone, norm, align_corners=align_corners)
+        self.align_corners = align_corners
         with self.name_scope():
-            self.head = HRNetHead(num_classes, sum(self.backbone.channels), self.norm)
+            self.head = HRNetHead(num_classes, sum(self.backbone.channels), self.norm, align_corners)
 
 
 class HRNetHead(gluon.HybridBlock):
@@ -54,15 +62,18 @@ class HRNetHead(gluon.HybridBlock):
         Channels of all branches together.
     norm_layer : callable
         Constructor of the normalisation.
+    align_corners : bool
+        How maps are resized.
 
     Inputs: c1, c2, c3, c4. Outputs: (N, num_classes, h1, w1), at the resolution of c1.
     """
 
-    def __init__(self, num_classes: int, in_channels: int, norm_layer: NormLayer):
+    def __init__(self, num_classes: int, in_channels: int, norm_layer: NormLayer, align_corners: bool = False):
         super().__init__()
+        self._align_corners = align_corners
         self.conv1 = ConvModule2d(in_channels, 1, in_channels=in_channels, use_bias=True, norm_layer=norm_layer)
         self.conv2 = nn.Conv2D(num_classes, 1, in_channels=in_channels)
 
     def hybrid_forward(self, F: Any, c1: Any, *deeper: Any) -> Any:
-        maps = [c1, *(resize_like(F, c, c1, False) for c in deeper)]
+        maps = [c1, *(resize_like(F, c, c1, self._align_corners) for c in deeper)]
         return self.conv2(self.conv1(F.concat(*maps, dim=1)))

@@ -11,8 +11,9 @@ from mxnet.gluon import nn
 from ..registry import MODELS
 from .base import SegmentationModel
 from .layers import ConvModule2d, NormLayer, PPModule, resize_like
+from .layers.resize import doubled_size
 
-__all__ = ["CascadeFeatureFusion", "ICHead", "ICNet"]
+__all__ = ["CascadeFeatureFusion", "ICHead", "ICNet", "ICNetImages"]
 
 
 @MODELS.register(
@@ -47,9 +48,7 @@ class ICNet(SegmentationModel):
         self.output_stride = 32
         _, c2, _, c4 = self.backbone.channels
         with self.name_scope():
-            self.conv_sub1 = nn.HybridSequential()
-            for channels, in_channels in ((32, 3), (32, 32), (64, 32)):
-                self.conv_sub1.add(ConvModule2d(channels, 3, 2, 1, in_channels=in_channels, norm_layer=self.norm))
+            self.conv_sub1 = _light_layers(self.norm)
             self.psp_head = nn.HybridSequential()
             self.psp_head.add(
                 PPModule(c4, self.norm),
@@ -60,8 +59,7 @@ class ICNet(SegmentationModel):
             self.conv_sub2 = ConvModule2d(256, 1, in_channels=c2, norm_layer=self.norm)
             self.head = ICHead(num_classes, self.norm)
             if aux:
-                self.aux_head = nn.HybridSequential()
-                self.aux_head.add(*(nn.Conv2D(num_classes, 1, use_bias=False, in_channels=128) for _ in range(2)))
+                self.aux_head = _aux_head(num_classes)
 
     def maps(self, F: Any, x: Any) -> Iterator[Any]:
         medium, small = self._cascade(F, x)
@@ -79,6 +77,70 @@ class ICNet(SegmentationModel):
         return self.conv_sub2(c2), self.conv_sub4(self.psp_head(c4))
 
 
+@MODELS.register(
+    "ICNetImages",
+    backbones=("resnet*", "resnest*"),
+    default_backbone="resnet50",
+    paper="Zhao et al., ECCV 2018",
+    realtime=True,
+)
+class ICNetImages(SegmentationModel):
+    """ICNet on images of three sizes (fig. 2), with pyramid pooling by plain sums, as its PyTorch version has it.
+
+    The first half of the backbone runs on the image at half size, all of it on the image at a quarter of its size.
+
+    Parameters
+    ----------
+    num_classes : int
+        Number of classes.
+    backbone : str
+        Any ResNet or ResNeSt, dilated.
+    aux : bool
+        Auxiliary scores on the inputs of both fusions, at strides 8 and 16 (sec. 3.4).
+    norm : str or callable
+        Normalisation.
+    """
+
+    min_size = 32
+
+    def __init__(self, num_classes: int, backbone: str = "resnet50", aux: bool = True, norm: str | NormLayer = "bn"):
+        super().__init__(num_classes, backbone, norm, output_stride=8, aux=aux)
+        self.output_stride = 32
+        _, c2, _, c4 = self.backbone.channels
+        with self.name_scope():
+            self.conv_sub1 = _light_layers(self.norm)
+            self.head = ICHead(num_classes, self.norm, c4, c2)
+            if aux:
+                self.aux_head = _aux_head(num_classes)
+
+    def maps(self, F: Any, x: Any) -> Iterator[Any]:
+        net = self.backbone
+        half, quarter = (resize_like(F, x, _reduced(F, x, factor)) for factor in (2, 4))
+        c2 = net.layer2(net.layer1(net.maxpool(net.relu(net.bn1(net.conv1(half))))))
+        c4 = net(quarter)[3]
+        pooled = (resize_like(F, F.contrib.AdaptiveAvgPooling2D(c4, output_size=bins), c4) for bins in PPModule.bins)
+        sub1 = self.conv_sub1(x)
+        scores, low12, low24 = self.head(sub1, c2, sum(pooled, c4), doubled_size(F, sub1))
+        yield scores
+        yield self.aux_head[0](low12)
+        yield self.aux_head[1](low24)
+
+
+def _light_layers(norm_layer: NormLayer) -> nn.HybridSequential:
+    """Three strided convolution modules on the full image."""
+    layers = nn.HybridSequential()
+    for channels, in_channels in ((32, 3), (32, 32), (64, 32)):
+        layers.add(ConvModule2d(channels, 3, 2, 1, in_channels=in_channels, norm_layer=norm_layer))
+    return layers
+
+
+def _aux_head(num_classes: int) -> nn.HybridSequential:
+    """Scores of the enlarged branch of both fusions."""
+    heads = nn.HybridSequential()
+    heads.add(*(nn.Conv2D(num_classes, 1, use_bias=False, in_channels=128) for _ in range(2)))
+    return heads
+
+
 def _reduced(F: Any, x: Any, factor: int) -> Any:
     """A map of floor(size / factor), to carry that size."""
     channel = F.BlockGrad(F.slice_axis(x, axis=1, begin=0, end=1))
@@ -94,15 +156,17 @@ class ICHead(gluon.HybridBlock):
         Number of classes.
     norm_layer : callable
         Constructor of the normalisation.
+    small, medium : int
+        Channels of the maps at strides 32 and 16.
 
-    Inputs: maps of 64, 256 and 256 channels at strides 8, 16 and 32, and a map of the size wanted.
+    Inputs: maps at strides 8 (64 channels), 16 and 32, and a map of the size wanted.
     Outputs: scores (N, num_classes, H / 4, W / 4), and the enlarged branch of both fusions, at strides 8 and 16.
     """
 
-    def __init__(self, num_classes: int, norm_layer: NormLayer):
+    def __init__(self, num_classes: int, norm_layer: NormLayer, small: int = 256, medium: int = 256):
         super().__init__()
         self.cff_12 = CascadeFeatureFusion(128, 128, 64, norm_layer)
-        self.cff_24 = CascadeFeatureFusion(128, 256, 256, norm_layer)
+        self.cff_24 = CascadeFeatureFusion(128, small, medium, norm_layer)
         self.conv_cls = nn.Conv2D(num_classes, 1, use_bias=False, in_channels=128)
 
     def hybrid_forward(self, F: Any, large: Any, medium: Any, small: Any, quarter: Any) -> tuple[Any, Any, Any]:

@@ -1,4 +1,4 @@
-"""ResNet with three 3x3 convolutions as stem and dilated last stages at stride 32, as MFARANet uses it."""
+"""ResNet with three 3x3 convolutions as stem and dilated last stages, as PSPNet and MFARANet use it."""
 
 from __future__ import annotations
 
@@ -12,14 +12,21 @@ from ...registry import BACKBONES
 from ..layers import NormLayer
 from .base import Backbone, require_stride
 
-__all__ = ["DeepStemResNet", "deepstem_resnet18", "deepstem_resnet50"]
+__all__ = [
+    "DeepStemResNet",
+    "deepstem_resnet18",
+    "deepstem_resnet50",
+    "deepstem_resnet101",
+    "deepstem_resnet152",
+    "dilated_stage",
+]
 
 _WIDTHS = (64, 128, 256, 512)
 _STEM = 128
 
 
 class DeepStemResNet(Backbone):
-    """Deep stem of 128 channels and four stages (blocks of He et al., CVPR 2016), output stride 32.
+    """Deep stem of 128 channels and four stages (blocks of He et al., CVPR 2016).
 
     Parameters
     ----------
@@ -30,9 +37,11 @@ class DeepStemResNet(Backbone):
     norm : callable
         Constructor of the normalisation.
     dilation : bool
-        Dilation 2 and 4 in the second convolution of the blocks of the last two stages, which keep their strides.
+        Dilation 2 and 4 in the second convolution of all blocks of the last two stages.
     dropout : sequence of float
         Share of whole channels dropped after the stem and after each stage.
+    output_stride : int
+        32 (the dilated stages keep their strides), or 8.
     """
 
     def __init__(
@@ -42,6 +51,7 @@ class DeepStemResNet(Backbone):
         norm: NormLayer,
         dilation: bool = True,
         dropout: Sequence[float] = (0, 0, 0, 0, 0),
+        output_stride: int = 32,
     ):
         super().__init__()
         self.channels = tuple(width * block.expansion for width in _WIDTHS)
@@ -50,7 +60,8 @@ class DeepStemResNet(Backbone):
             self.relu, self.maxpool = nn.Activation("relu"), nn.MaxPool2D(3, strides=2, padding=1)
             for number, (width, count) in enumerate(zip(_WIDTHS, counts, strict=True), start=1):
                 rate = (1, 1, 2, 4)[number - 1] if dilation else 1
-                setattr(self, f"layer{number}", _stage(block, width, count, min(number, 2), rate, norm))
+                stride = 1 if number == 1 or (number > 2 and output_stride == 8) else 2
+                setattr(self, f"layer{number}", dilated_stage(block, width, count, stride, rate, norm))
             self.drops = nn.HybridSequential()
             self.drops.add(*(nn.Dropout(rate, axes=(2, 3)) for rate in dropout))
 
@@ -72,7 +83,7 @@ def _stem(norm: NormLayer) -> nn.HybridSequential:
     return layers
 
 
-def _stage(block: type, width: int, count: int, stride: int, rate: int, norm: NormLayer) -> nn.HybridSequential:
+def dilated_stage(block: type, width: int, count: int, stride: int, rate: int, norm: NormLayer) -> nn.HybridSequential:
     """Blocks of one stage, the first with a projected shortcut; `rate` dilates what is called conv2."""
     dilation = {"previous_dilation" if block is BasicBlockV1b else "dilation": rate}
     stage = nn.HybridSequential()
@@ -86,15 +97,31 @@ def _stage(block: type, width: int, count: int, stride: int, rate: int, norm: No
     return stage
 
 
-@BACKBONES.register("deepstem_resnet18", channels=(64, 128, 256, 512), strides=(32,))
+def _deepstem(name: str, block: type, counts: Sequence[int], norm: NormLayer, stride: int, **options: Any) -> Any:
+    """ResNet of that depth."""
+    require_stride(name, stride, (8, 32))
+    return DeepStemResNet(block, counts, norm, output_stride=stride, **options)
+
+
+@BACKBONES.register("deepstem_resnet18", channels=(64, 128, 256, 512), strides=(8, 32))
 def deepstem_resnet18(norm: NormLayer, output_stride: int = 32, **options: Any) -> DeepStemResNet:
-    """ResNet-18 with deep stem, stages of stride up to 32 with dilation."""
-    require_stride("deepstem_resnet18", output_stride, (32,))
-    return DeepStemResNet(BasicBlockV1b, (2, 2, 2, 2), norm, **options)
+    """ResNet-18 with deep stem; its last two stages are dilated at both output strides."""
+    return _deepstem("deepstem_resnet18", BasicBlockV1b, (2, 2, 2, 2), norm, output_stride, **options)
 
 
-@BACKBONES.register("deepstem_resnet50", channels=(256, 512, 1024, 2048), strides=(32,))
+@BACKBONES.register("deepstem_resnet50", channels=(256, 512, 1024, 2048), strides=(8, 32))
 def deepstem_resnet50(norm: NormLayer, output_stride: int = 32, **options: Any) -> DeepStemResNet:
-    """ResNet-50 with deep stem, stages of stride up to 32 with dilation."""
-    require_stride("deepstem_resnet50", output_stride, (32,))
-    return DeepStemResNet(BottleneckV1b, (3, 4, 6, 3), norm, **options)
+    """ResNet-50 with deep stem; its last two stages are dilated at both output strides."""
+    return _deepstem("deepstem_resnet50", BottleneckV1b, (3, 4, 6, 3), norm, output_stride, **options)
+
+
+@BACKBONES.register("deepstem_resnet101", channels=(256, 512, 1024, 2048), strides=(8, 32))
+def deepstem_resnet101(norm: NormLayer, output_stride: int = 32, **options: Any) -> DeepStemResNet:
+    """ResNet-101 with deep stem; its last two stages are dilated at both output strides."""
+    return _deepstem("deepstem_resnet101", BottleneckV1b, (3, 4, 23, 3), norm, output_stride, **options)
+
+
+@BACKBONES.register("deepstem_resnet152", channels=(256, 512, 1024, 2048), strides=(8, 32))
+def deepstem_resnet152(norm: NormLayer, output_stride: int = 32, **options: Any) -> DeepStemResNet:
+    """ResNet-152 with deep stem; its last two stages are dilated at both output strides."""
+    return _deepstem("deepstem_resnet152", BottleneckV1b, (3, 8, 36, 3), norm, output_stride, **options)

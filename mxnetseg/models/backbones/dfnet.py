@@ -33,6 +33,8 @@ class DFNet(Backbone):
         weights need it so.
     dropout : sequence of float
         Share of whole channels dropped after the first convolution and after each stage.
+    by_group : bool
+        Outputs are those of the last four groups of blocks instead of the last four strides.
     """
 
     renamed: ClassVar[dict[str, str]] = {
@@ -58,9 +60,12 @@ class DFNet(Backbone):
         norm: NormLayer,
         repaired: bool = False,
         dropout: Sequence[float] = (0, 0, 0, 0, 0),
+        by_group: bool = False,
     ):
         super().__init__()
-        self.channels = (64, *(groups[-1][1] for groups in stages))
+        self._by_group = by_group
+        ends = [width for groups in stages for _, width in groups] if by_group else [g[-1][1] for g in stages]
+        self.channels = (64, *ends)[-4:]
         with self.name_scope():
             self.layer0, self.layer1 = nn.HybridSequential(), nn.HybridSequential()
             self.layer0.add(nn.Conv2D(32, 3, 2, 1, use_bias=False, in_channels=3), norm(in_channels=32))
@@ -78,11 +83,14 @@ class DFNet(Backbone):
             self.drops.add(*(nn.Dropout(rate, axes=(2, 3)) for rate in dropout))
 
     def hybrid_forward(self, F: Any, x: Any) -> tuple[Any, ...]:
-        stages = []
+        outputs = []
         for number, drop in enumerate(self.drops):
-            x = drop(getattr(self, f"layer{number}")(x))
-            stages.append(x)
-        return tuple(stages[1:])
+            layer = getattr(self, f"layer{number}")
+            for part in layer if number > 1 and self._by_group else (layer,):
+                x = part(x)
+                outputs.append(x)
+            x = outputs[-1] = drop(x)
+        return tuple(outputs[-4:])
 
 
 def _group(in_channels: int, width: int, count: int, stride: int, norm: NormLayer) -> nn.HybridSequential:

@@ -46,13 +46,17 @@ class STDC(Backbone):
         self._ends = [1, 2, *(2 + sum(counts[: n + 1]) for n in range(3))]
 
     def hybrid_forward(self, F: Any, x: Any) -> tuple[Any, ...]:
+        return self.stages(x)[1:]
+
+    def stages(self, x: Any) -> tuple[Any, ...]:
+        """Features at strides 2, 4, 8, 16 and 32."""
         stages, start = [], 0
         for end, drop in zip(self._ends, self.drops, strict=True):
             for layer in list(self.features)[start:end]:
                 x = layer(x)
             x, start = drop(x), end
             stages.append(x)
-        return tuple(stages[1:])
+        return tuple(stages)
 
 
 class STDCBlock(gluon.HybridBlock):

@@ -48,10 +48,12 @@ class PPModule(gluon.HybridBlock):
         Input channels.
     norm_layer : callable
         Constructor of the normalisation.
-    activation : str
-        Name of the activation.
+    activation : str or None
+        Name of the activation; none when None.
     reduction : int
         Each pooled map has in_channels // reduction channels.
+    input_last : bool
+        Whether the input comes after its averages.
 
     Inputs: (N, in_channels, H, W). Outputs: (N, in_channels + 4 * (in_channels // reduction), H, W).
     """
@@ -59,9 +61,15 @@ class PPModule(gluon.HybridBlock):
     bins = (1, 2, 3, 6)
 
     def __init__(
-        self, in_channels: int, norm_layer: NormLayer = nn.BatchNorm, activation: str = "relu", reduction: int = 4
+        self,
+        in_channels: int,
+        norm_layer: NormLayer = nn.BatchNorm,
+        activation: str | None = "relu",
+        reduction: int = 4,
+        input_last: bool = False,
     ):
         super().__init__()
+        self._input_last = input_last
         for i in range(1, len(self.bins) + 1):
             branch = ConvModule2d(
                 in_channels // reduction, 1, in_channels=in_channels, norm_layer=norm_layer, activation=activation
@@ -74,7 +82,7 @@ class PPModule(gluon.HybridBlock):
             resize_like(F, conv(F.contrib.AdaptiveAvgPooling2D(x, output_size=bins)), x)
             for conv, bins in zip(branches, self.bins, strict=True)
         ]
-        return F.concat(x, *pooled, dim=1)
+        return F.concat(*((*pooled, x) if self._input_last else (x, *pooled)), dim=1)
 
 
 class ASPPModule(gluon.HybridBlock):

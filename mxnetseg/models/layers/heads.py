@@ -30,6 +30,12 @@ class FCNHead(gluon.HybridBlock):
         Dropout probability; no layer where 0.
     channels : int, optional
         Width of the 3x3 convolution; the smaller of `in_channels` and 256 when not given.
+    use_bias : bool
+        Whether the 3x3 convolution has a bias.
+    score_bias : bool
+        Whether the scores have a bias.
+    drop_channels : bool
+        Dropout of whole channels.
 
     Inputs: (N, in_channels, H, W). Outputs: (N, num_classes, H, W).
     """
@@ -42,14 +48,16 @@ class FCNHead(gluon.HybridBlock):
         activation: str = "relu",
         drop_out: float = 0.1,
         channels: int | None = None,
+        use_bias: bool = False,
+        score_bias: bool = True,
+        drop_channels: bool = False,
     ):
         super().__init__()
         width = channels or _head_width(in_channels)
-        self.conv1 = ConvModule2d(
-            width, 3, padding=1, in_channels=max(in_channels, 0), norm_layer=norm_layer, activation=activation
-        )
-        self.drop = nn.Dropout(drop_out) if drop_out else None
-        self.conv2 = nn.Conv2D(num_classes, 1, in_channels=width)
+        common = {"use_bias": use_bias, "norm_layer": norm_layer, "activation": activation}
+        self.conv1 = ConvModule2d(width, 3, padding=1, in_channels=max(in_channels, 0), **common)
+        self.drop = nn.Dropout(drop_out, axes=(2, 3) if drop_channels else ()) if drop_out else None
+        self.conv2 = nn.Conv2D(num_classes, 1, use_bias=score_bias, in_channels=width)
 
     def hybrid_forward(self, F: Any, x: Any) -> Any:
         x = self.conv1(x)

@@ -15,7 +15,7 @@ from typing import Any
 
 from .mode import building_for_inference
 
-__all__ = ["resize_like"]
+__all__ = ["double_like", "doubled_size", "resize_like"]
 
 
 def resize_like(F: Any, x: Any, like: Any, align_corners: bool = True) -> Any:
@@ -44,6 +44,19 @@ def resize_like(F: Any, x: Any, like: Any, align_corners: bool = True) -> Any:
     source, target = size_of(F, x), size_of(F, like)
     vertical, horizontal = (_interpolation(F, source, target, axis, align_corners) for axis in (2, 3))
     return mix_pixels(F, x, vertical, horizontal)
+
+
+def double_like(F: Any, x: Any, like: Any) -> Any:
+    """Repeat every pixel of (N, C, h, w) to the size of `like`, which is (2h or 2h - 1, 2w or 2w - 1).
+
+    This is interpolation by the nearest pixel, floor(i * h / H). No gradient reaches `like`.
+    """
+    return F.slice_like(F.UpSampling(x, scale=2, sample_type="nearest"), F.BlockGrad(like), axes=(2, 3))
+
+
+def doubled_size(F: Any, x: Any) -> Any:
+    """Map (N, 1, 2h, 2w) that only carries this size."""
+    return F.UpSampling(size_of(F, x), scale=2, sample_type="nearest")
 
 
 def mix_pixels(F: Any, x: Any, vertical: Any, horizontal: Any) -> Any:
