@@ -30,6 +30,11 @@ _ESP = ((r"\b((?:[cd]\d+)|classifier|level3_C)\.conv\.", r"\1."), _PRELU)
 SEQUENTIAL = ((r"\.0\.(weight|bias)$", r".conv.\1"), (r"\.1\.(weight|bias|running_\w+)$", r".bn.\1"))
 
 
+def _sequential(prefix: str) -> Rules:
+    """Rules of `SEQUENTIAL` for names that begin with a pattern."""
+    return tuple((rf"^({prefix}.*)\.{i}\.(?=\w+$)", rf"\1.{name}.") for i, name in enumerate(("conv", "bn")))
+
+
 class Official(NamedTuple):
     """What an official class is in our terms.
 
@@ -116,7 +121,11 @@ class WholeNet(gluon.Block):
 NETWORKS: dict[str, Official] = {
     "AGLNet": Official(
         "AGLNet",
-        ((r"^(layer17\.gp)\.1\.", r"\1."), (r"(_branch\.[03])\.(?=\w+$)", r"\1\n"), *SEQUENTIAL, ("\n", ".")),
+        (
+            (r"^(layer17\.gp)\.1\.", r"\1."),
+            (r"(?<!_branch)\.0\.(weight|bias)$", r".conv.\1"),
+            SEQUENTIAL[1],
+        ),
         without_effect=("backbone",),
     ),
     "CGNet": Official(
@@ -141,6 +150,22 @@ NETWORKS: dict[str, Official] = {
         without_effect=("n_channel",),
     ),
     "EDANet": Official("EDANet", wrap=lambda net, arguments: RawNet(net, factors=(8, 2))),
+    "ENet": Official(
+        "ENet",
+        (
+            (r"^(initial_block)\.main_branch\.", r"\1.conv."),
+            (r"^(initial_block)\.batch_norm\.", r"\1.bn."),
+            (r"\.out_activation\.weight$", ".act.act.alpha"),
+            (r"(_activation)\.weight$", r"\1.act.alpha"),
+            (r"^(?:regular|dilated|asymmetric)([1245])_(\d)\.", lambda m: f"stage{m[1]}.{int(m[2]) - 1}."),
+            (r"^(?:regular|dilated|asymmetric)3_(\d)\.", r"stage3.\1."),
+            (r"^(stage\d\.\d\.ext_conv2)\.(\d)\.", lambda m: f"{m[1]}.{int(m[2]) // 3}.{int(m[2]) % 3}."),
+            (r"^transposed_conv\.", "transposed_conv.conv."),
+            *SEQUENTIAL,
+            (r"\.2\.weight$", ".act.act.alpha"),
+        ),
+        {"encoder_relu": "encoder_relu", "decoder_relu": "decoder_relu"},
+    ),
     "ERFNet": Official(
         "ERFNet",
         (
@@ -309,7 +334,7 @@ NETWORKS["SFNet"] = Official(
         (r"^head\.dsn\.(\d)\.4\.", r"aux_head.\1.conv2."),
         (r"^head\.conv_last\.0\.", "head.fuse."),
         (r"^head\.conv_last\.1\.", "head.classifier."),
-        *((rf"^(head\..*|aux_head.*){old}", rf"\1{new}") for old, new in SEQUENTIAL),
+        *_sequential("(?:head|aux_head)"),
     ),
     arguments={"backbone": "backbone", "fpn_dsn": "aux"},
     values={"backbone": {"resnet18": "deepstem_resnet18", "DF1": "dfnet_v1", "DF2": "dfnet_v2"}},
@@ -322,7 +347,7 @@ NETWORKS["ICNet"] = Official(
         (r"^pretrained\.", "backbone."),
         (r"^head\.cff_12\.conv_low_cls\.", "aux_head.0."),
         (r"^head\.cff_24\.conv_low_cls\.", "aux_head.1."),
-        *((rf"^(head\.cff.*){old}", rf"\1{new}") for old, new in SEQUENTIAL),
+        *_sequential(r"head\.cff"),
     ),
     arguments={"backbone": "backbone"},
     wrap=lambda net, arguments: RawNet(net, factors=(4,)),
@@ -361,7 +386,7 @@ NETWORKS["PSPNet"] = Official(
         (r"^cls\.4\.", "head.seg_head.conv2."),
         (r"^aux\.([01])\.", r"aux_head.conv1.\1."),
         (r"^aux\.4\.", "aux_head.conv2."),
-        *((rf"^((?:head|aux_head).*){old}", rf"\1{new}") for old, new in SEQUENTIAL),
+        *_sequential("(?:head|aux_head)"),
     ),
     arguments={"layers": "backbone", "use_ppm": "use_ppm"},
     values={"layers": {depth: f"deepstem_resnet{depth}" for depth in (50, 101, 152)}},
@@ -379,7 +404,7 @@ NETWORKS["HRNetV2"] = Official(
         (r"^(conv|bn|layer|transition|stage)(\d)\.", r"backbone.\1\2."),
         (r"^last_layer\.([01])\.", r"head.conv1.\1."),
         (r"^last_layer\.3\.", "head.conv2."),
-        *((rf"^(head\..*){old}", rf"\1{new}") for old, new in SEQUENTIAL),
+        *_sequential("head"),
     ),
     arguments={"backbone": "backbone", "align_corners": "align_corners"},
     values={"backbone": {name: f"hrnet_{name}" for name in ("w18", "w48", "w18_small_v1", "w18_small_v2")}},
