@@ -6,7 +6,7 @@ from typing import Any
 
 from .resize import mix_pixels, size_of
 
-__all__ = ["adaptive_avg_pool_like", "global_mean", "halved", "shrunken_size"]
+__all__ = ["adaptive_avg_pool_like", "first_maxima", "global_mean", "halved", "shrunken_size", "unpool"]
 
 
 def shrunken_size(F: Any, x: Any, factor: int) -> Any:
@@ -60,6 +60,47 @@ def _bins(F: Any, source: Any, target: Any, axis: int) -> Any:
     end = F.ceil(F.broadcast_div(F.broadcast_mul(index + 1.0, pixels), bins))
     inside = F.broadcast_greater_equal(pixel, first) * F.broadcast_lesser(pixel, end)
     return F.broadcast_div(inside, end - first)
+
+
+def first_maxima(F: Any, x: Any) -> list[Any]:
+    """Where the maximum of each 2x2 window is: one mask of (N, C, floor(H / 2), floor(W / 2)) per place in the window.
+
+    The places are in row-major order; of equal values the first counts. No gradient passes.
+    """
+    x = F.BlockGrad(x)
+    maxima = F.Pooling(x, kernel=(2, 2), stride=(2, 2), pool_type="max")
+    left, masks = F.ones_like(maxima), []
+    for row in (0, 1):
+        for column in (0, 1):
+            shifted = F.slice_axis(F.slice_axis(x, axis=2, begin=row, end=None), axis=3, begin=column, end=None)
+            place = F.Pooling(shifted, kernel=(1, 1), stride=(2, 2), pool_type="max")
+            masks.append(F.broadcast_equal(F.slice_like(place, maxima, axes=(2, 3)), maxima) * left)
+            left = left - masks[-1]
+    return masks
+
+
+def unpool(F: Any, x: Any, masks: list[Any], like: Any) -> Any:
+    """Put each value of (N, C, floor(H / 2), floor(W / 2)) where :func:`first_maxima` says, zeros elsewhere.
+
+    Parameters
+    ----------
+    F : module
+        ``mxnet.ndarray`` or ``mxnet.symbol``.
+    x : NDArray or Symbol
+        Values.
+    masks : list of NDArray or Symbol
+        One mask per place in the window.
+    like : NDArray or Symbol
+        Map of shape (N', C', H, W); only its size is used.
+
+    Returns
+    -------
+    NDArray or Symbol
+        Map of shape (N, C, H, W).
+    """
+    whole = F.depth_to_space(F.concat(*(x * mask for mask in masks), dim=1), block_size=2)
+    one_more = F.pad(whole, mode="constant", pad_width=(0, 0, 0, 0, 0, 1, 0, 1))
+    return F.slice_like(one_more, F.BlockGrad(like), axes=(2, 3))
 
 
 def halved(F: Any, x: Any) -> Any:
