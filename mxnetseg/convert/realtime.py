@@ -428,3 +428,29 @@ NETWORKS["ShelfNet"] = Official(
     arguments={"backbone": "backbone", "aux": "aux"},
     values={"backbone": {"resnet18": "leaky_resnet18"}},
 )
+
+
+NETWORKS["SGCPNet"] = Official(
+    "SGCPNet",
+    (
+        (r"^l1\.0\.", "backbone.layer0.conv."),
+        (r"^l1\.1\.", "backbone.layer0.bn."),
+        (r"^l2\.", "backbone.layer1.0."),
+        (r"^l([345])\.", lambda match: f"backbone.layer{int(match[1]) - 1}."),
+        (r"^(backbone.*)\.(?:conv|(bn))(\d)\.", lambda m: f"{m[1]}.conv{m[3]}.{m[2] or 'conv'}."),
+        (r"\.shortcut\.0\.", ".shortcut.conv."),
+        (r"\.shortcut\.1\.", ".shortcut.bn."),
+        (r"\.se\.se\.([14])\.", lambda match: f".se.{'squeeze' if match[1] == '1' else 'excite'}.conv."),
+        (r"\.se\.se\.([25])\.", lambda match: f".se.{'squeeze' if match[1] == '2' else 'excite'}.bn."),
+        (r"^(conv\d|classifier)\.", r"head.\1."),
+        (r"^sgcp\.td_bu\.unit\.0\.", "head.td_bu."),
+        (r"^sgcp\.td\.", "head.td."),
+        (r"\.(p\d_w\d)$", r".\1.weight"),
+        (r"\.(p\d_down_channel(?:_2)?|p5_to_p6)\.0\.conv\.", r".\1.conv."),
+        (r"\.(p\d_down_channel(?:_2)?|p5_to_p6)\.1\.", r".\1.bn."),
+        (r"\.depthwise_conv\.conv\.", ".0."),
+        (r"\.pointwise_conv\.conv\.", ".1.conv."),
+        (r"(_up|_down)\.bn\.", r"\1.1.bn."),
+    ),
+    wrap=lambda net, arguments: RawNet(net),
+)

@@ -55,6 +55,7 @@ HEAVY = (
     "MagNetPSP",
     "RefineNet",
     "SETR",
+    "SGCPNet",
     "SeENet",
     "SemanticFPN",
     "ShelfNet",

@@ -62,8 +62,8 @@ class Activation(gluon.HybridBlock):
     Parameters
     ----------
     name : str
-        relu, sigmoid, softrelu, softsign, tanh, prelu, leaky_relu (slope 0.01), selu, elu (alpha 1), gelu (erf form), relu6,
-        hard_sigmoid (relu6(x + 3) / 6), swish, hard_swish or mish.
+        relu, sigmoid, softrelu, softsign, tanh, prelu, leaky_relu (slope 0.01), selu, elu (alpha 1), gelu (erf form),
+        relu6, hard_sigmoid (relu6(x + 3) / 6), swish, hard_swish or mish.
 
     Raises
     ------
