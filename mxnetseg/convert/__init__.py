@@ -4,7 +4,9 @@ Each system is one module of this package that offers two functions:
 
 * ``build(model, **kwargs)``: our network for an official class name and its official arguments;
 * ``names(net, official)``: our structural parameter name for each official tensor name, None for a tensor that has no
-  part in the network's output.
+  part in the network's output;
+
+and where the values differ too, a third: ``arrays(net, state)``, the state with values as ours.
 """
 
 from __future__ import annotations
@@ -98,5 +100,7 @@ def load_reference(net: HybridBlock, state: Mapping[str, Any], system: str) -> L
     from ..models.weights import load_arrays
     from .reference import FixedSizeNet
 
-    target = net.model if isinstance(net, FixedSizeNet) else net
-    return load_arrays(target, state, _module(system).names(target, state))
+    target, module = net.model if isinstance(net, FixedSizeNet) else net, _module(system)
+    if hasattr(module, "arrays"):
+        state = module.arrays(target, state)
+    return load_arrays(target, state, module.names(target, state))

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
+import numpy as np
 from mxnet import gluon
 
 from ..errors import NameNotFoundError, suggest
@@ -13,7 +14,7 @@ from ..models.refinement import RefinementModule
 from ..registry import MODELS
 from .pytorch import own_names
 
-__all__ = ["build", "names"]
+__all__ = ["arrays", "build", "names"]
 
 # Official name: our model and backbone.
 _NETWORKS = {
@@ -58,16 +59,21 @@ _RULES = (
 )
 
 
-def build(name: str, /, num_classes: int, model: str | None = None, use_bn: bool = True) -> gluon.HybridBlock:
+def build(
+    name: str, /, num_classes: int, model: str | None = None, use_bn: bool = True, coarse_first: bool = False
+) -> gluon.HybridBlock:
     """Build our network for an official name (see :func:`..build_reference`).
 
     Segmentation networks come as their inference form: the official ones average the auxiliary scores in.
-    The official function takes the name as an argument, `model`, too.
+    The official function takes the name as an argument, `model`, too. `coarse_first` is ours: the published training
+    program gives the refinement module the coarse map first, the published inference the fine one; a module that was
+    trained with the one is imported for the other.
     """
     model = model or name
     if model == _REFINEMENT:
         module = RefinementModule(num_classes, use_bn)
         module.prepare()
+        module.imported_coarse_first = coarse_first
         return module
     if model not in _NETWORKS:
         known = [*_NETWORKS, _REFINEMENT]
@@ -81,6 +87,20 @@ def build(name: str, /, num_classes: int, model: str | None = None, use_bn: bool
 def names(net: gluon.HybridBlock, official: Iterable[str]) -> dict[str, str | None]:
     """Our parameter name of each official name."""
     return own_names(net, official, _refinement_name if isinstance(net, RefinementModule) else _network_name)
+
+
+def arrays(net: gluon.HybridBlock, state: Mapping[str, Any]) -> Mapping[str, Any]:
+    """State with the inputs of a refinement module in our order, the fine map first."""
+    if not getattr(net, "imported_coarse_first", False):
+        return state
+    return {name: _swapped(name.removeprefix("module."), value) for name, value in state.items()}
+
+
+def _swapped(name: str, value: Any) -> Any:
+    """The tensors that see the input with its two halves exchanged."""
+    if name.startswith("bn0.") and np.ndim(value):
+        return np.roll(value, len(value) // 2)
+    return np.roll(value, value.shape[1] // 2, axis=1) if name == "conv1.weight" else value
 
 
 def _refinement_name(name: str) -> str:

@@ -117,6 +117,16 @@ def test_refinement_module(harness, shared, name):
         assert error <= 1e-5
 
 
+def test_refinement_module_of_the_published_training(harness, shared):
+    """Trained with the coarse map first, and imported so: it takes the fine one first."""
+    meta, _ = read(shared, "refine__bn__19c_32x64")
+    plain, _ = refinement(harness, meta, 19)
+    swapped, _ = refinement(harness, meta, 19, coarse_first=True)
+    one, other = (nd.array(softmax(harness.formula.image((1, 19, 8, 8), seed))) for seed in (1, 2))
+    assert relative(swapped(one, other).asnumpy(), plain(other, one).asnumpy()) < 1e-6
+    assert relative(swapped(other, one).asnumpy(), plain(other, one).asnumpy()) > 1e-2
+
+
 def official_ohem(classes, label, thres=0.7, min_kept=100_000, **options):
     """Below min_kept labelled pixels, the published loss drops the easiest one if its probability passes thres."""
     return OHEM(classes, thresh=thres, min_kept=min(min_kept, int((label >= 0).sum()) - 1), **options)

@@ -94,7 +94,7 @@ class ProgressivePredictor:
         DataError
             If probabilities are not finite.
         """
-        return run_together([self.prediction_steps(image, name)])[0].labels
+        return self._labels_of(run_together([self._steps(image, name)])[0], image, name)
 
     def prediction_steps(self, image: np.ndarray, name: str = "image") -> Steps:
         """Generator that yields while its device computes and returns the labels, and those of the coarse view."""
