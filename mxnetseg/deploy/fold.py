@@ -7,13 +7,20 @@ from typing import Any
 
 import numpy as np
 
+from ..models.base import SegmentationModel
 from .graph import Entry, Graph, Node
 
-__all__ = ["BATCH_NORMS", "fold_batch_norms", "remove_identities", "simplify"]
+__all__ = ["BATCH_NORMS", "fold_batch_norms", "model_graph", "remove_identities", "simplify"]
 
 BATCH_NORMS = ("BatchNorm", "_contrib_SyncBatchNorm")
 # Operators that return their input in an inference graph.
 IDENTITIES = ("Dropout", "BlockGrad", "_copy")
+
+
+def model_graph(model: SegmentationModel) -> Graph:
+    """Main output of a network, without auxiliary heads, simplified."""
+    values = {p.name: p.data(p.list_ctx()[0]).asnumpy() for p in model.collect_params().values()}
+    return simplify(Graph(model.symbol(), values))
 
 
 def simplify(graph: Graph) -> Graph:
@@ -57,10 +64,11 @@ def _folded(graph: Graph, convolution: Node, norm: Node, made: dict[str, Node]) 
         gamma = np.ones_like(gamma)
     scale = gamma / np.sqrt(variance + _attribute(norm, "eps", 1e-3))
     shift = (bias[0] - mean if bias else -mean) * scale + beta
-    layer, values = convolution.inputs[1][0].name, norm.inputs[1][0].name
+    layer, *own = (n.name for n, _ in convolution.inputs[1:])
+    prefix = norm.inputs[1][0].name
     values = {
-        f"{layer}_times_{values}": weight * scale.reshape(-1, *[1] * (weight.ndim - 1)),
-        f"{layer}_bias_{values}": shift,
+        f"{prefix}_{layer}": weight * scale.reshape(-1, *[1] * (weight.ndim - 1)),
+        f"{prefix}_{own[0] if own else f'{layer}_bias'}": shift,
     }
     graph.params |= {name: value.astype(np.float32) for name, value in values.items()}
     inputs = [convolution.inputs[0], *((made.setdefault(name, Node("null", name)), 0) for name in values)]

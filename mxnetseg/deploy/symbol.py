@@ -18,6 +18,7 @@ import numpy as np
 from ..engine.checkpoint import load_model
 from ..errors import CheckpointError
 from ..models.base import SegmentationModel
+from .fold import model_graph
 
 __all__ = ["ExportedFiles", "export_symbol", "save_symbol", "verify_symbol"]
 
@@ -43,12 +44,13 @@ assert not any(m.split(".")[0] == "mxnetseg" for m in sys.modules), "the package
 def save_symbol(model: SegmentationModel, folder: Path, stem: str) -> ExportedFiles:
     """Write ``<stem>-symbol.json`` and ``<stem>-0000.params`` of the main logits.
 
-    The input is called ``data`` and may have any size; auxiliary heads are not in the files.
+    The input is called ``data`` and may have any size; auxiliary heads are not in the files, batch normalisation is
+    part of the convolutions.
     """
-    symbol = model.inference(mx.sym.var("data"))
-    values = {p.name: p for p in model.collect_params().values()}
-    arrays = {f"arg:{n}": values[n].data(values[n].list_ctx()[0]) for n in symbol.list_arguments() if n != "data"}
-    arrays |= {f"aux:{n}": values[n].data(values[n].list_ctx()[0]) for n in symbol.list_auxiliary_states()}
+    graph = model_graph(model)
+    symbol = graph.symbol()
+    arrays = {f"arg:{n}": mx.nd.array(graph.params[n]) for n in symbol.list_arguments() if n != "data"}
+    arrays |= {f"aux:{n}": mx.nd.array(graph.params[n]) for n in symbol.list_auxiliary_states()}
     files = {"symbol": folder / f"{stem}-symbol.json", "params": folder / f"{stem}-0000.params"}
     symbol.save(str(files["symbol"]))
     mx.nd.save(str(files["params"]), arrays)

@@ -20,11 +20,10 @@ from ...engine.atomic import replace_file
 from ...engine.checkpoint import load_model
 from ...errors import CheckpointError, ConfigError
 from ...models.base import SegmentationModel
-from ..fold import simplify
-from ..graph import Graph
+from ..fold import model_graph
 from .translate import OUTPUTS, Form, build_onnx
 
-__all__ = ["LABELS", "TOLERANCE", "OnnxOptions", "Parity", "check_onnx", "export_onnx", "model_graph", "onnx_model"]
+__all__ = ["LABELS", "TOLERANCE", "OnnxOptions", "Parity", "check_onnx", "export_onnx", "onnx_model"]
 
 # Largest relative difference of scores, smallest share of equal labels.
 TOLERANCE, LABELS = 1e-4, 0.9999
@@ -79,12 +78,6 @@ class Parity:
     def holds(self) -> bool:
         """Whether the file may be written."""
         return self.error <= TOLERANCE and self.labels >= LABELS
-
-
-def model_graph(model: SegmentationModel) -> Graph:
-    """Main output of a network, simplified (see :mod:`mxnetseg.deploy.fold`)."""
-    values = {p.name: p.data(p.list_ctx()[0]).asnumpy() for p in model.collect_params().values()}
-    return simplify(Graph(model.symbol(), values))
 
 
 def onnx_model(

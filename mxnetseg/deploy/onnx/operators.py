@@ -24,7 +24,18 @@ CONVERTERS: dict[str, Callable[[Writer, Operator], Any]] = {}
 
 # Arguments that do not change what an operator computes in an inference graph.
 _IRRELEVANT = frozenset(
-    "cudnn_off cudnn_tune workspace momentum use_global_stats output_mean_var ndev key ctx p".split()
+    [
+        "cudnn_off",
+        "cudnn_tune",
+        "workspace",
+        "momentum",
+        "use_global_stats",
+        "output_mean_var",
+        "ndev",
+        "key",
+        "ctx",
+        "p",
+    ]
 )
 
 
@@ -322,7 +333,7 @@ def _gelu(g: Writer, o: Operator) -> str:
     return g("Mul", g("Mul", x, 0.5), twice)
 
 
-@_converter("Pad", "pad")
+@_converter("Pad")
 def _pad(g: Writer, o: Operator) -> str:
     o.expect(mode="constant")
     width = o.get("pad_width")
@@ -338,8 +349,8 @@ def _pooling(g: Writer, o: Operator) -> str:
     kind, kernel, stride = o.get("pool_type", "max"), o.get("kernel"), o.get("stride") or (1, 1)
     pad, full = o.get("pad") or (0, 0), o.get("pooling_convention", "valid") == "full"
     counted = o.get("count_include_pad", True)
-    if kind not in ("max", "avg") or o.get("pooling_convention", "valid") not in ("valid", "full"):
-        raise o.refusal("pooling_convention" if kind in ("max", "avg") else "pool_type")
+    if kind not in ("max", "avg"):
+        raise o.refusal("pool_type")
     if o.get("global_pool", False):
         return g({"max": "GlobalMaxPool", "avg": "GlobalAveragePool"}[kind], o.inputs[0])
     return _windows(g, o.inputs[0], kind, kernel, stride, pad, full, counted)
@@ -466,6 +477,14 @@ def _transpose(g: Writer, o: Operator) -> str:
     return g("Transpose", o.inputs[0], perm=o.get("axes") or tuple(reversed(range(len(o.shapes[0])))))
 
 
+@_converter("SwapAxis")
+def _swap_axes(g: Writer, o: Operator) -> str:
+    order = list(range(len(o.shapes[0])))
+    first, second = o.axis("dim1", 0), o.axis("dim2", 0)
+    order[first], order[second] = second, first
+    return g("Transpose", o.inputs[0], perm=order)
+
+
 @_converter("expand_dims")
 def _expand_dims(g: Writer, o: Operator) -> str:
     return g("Unsqueeze", o.inputs[0], [o.get("axis")])
@@ -510,7 +529,7 @@ def _reshape_like(g: Writer, o: Operator) -> str:
     return g("Reshape", x, sides[0] if len(sides) == 1 else g("Concat", *sides, axis=0))
 
 
-@_converter("Reshape", "reshape")
+@_converter("Reshape")
 def _reshape(g: Writer, o: Operator) -> str:
     o.expect(reverse=False)
     sides = _target(g, o.inputs[0], len(o.shapes[0]), list(o.get("shape")))

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 from onnx import ModelProto, TensorProto, ValueInfoProto, helper
 
 from ...engine.forward import MEAN, STD

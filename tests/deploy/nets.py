@@ -1,0 +1,26 @@
+"""Networks for the tests of exported files."""
+
+from __future__ import annotations
+
+import mxnet as mx
+import pytest
+
+from mxnetseg.registry import MODELS
+from tests.models.networks import small_model
+
+QUICK = ("BiSeNetR", "FastSCNN", "PSPNet")
+QUICK_EACH = [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in MODELS.names()]
+
+
+def lively_model(name: str, **settings):
+    """Small network whose batch normalisation has statistics that differ from 0 and 1."""
+    net = small_model(name, **settings)
+    for parameter in net.collect_params().values():
+        if parameter.name.endswith(("running_var", "gamma")):
+            parameter.set_data(mx.nd.random.uniform(0.7, 1.3, parameter.shape))
+        elif parameter.name.endswith(("running_mean", "beta")):
+            parameter.set_data(mx.nd.random.normal(0, 0.1, parameter.shape))
+    if name == "HRNetOCR":  # otherwise softmax over scores of hundreds multiplies every rounding
+        regions = net.aux_head[-1].weight
+        regions.set_data(regions.data() * 0.05)
+    return net

@@ -1,0 +1,107 @@
+"""Simplified graphs compute what the networks compute."""
+
+import functools
+
+import mxnet as mx
+import numpy as np
+import pytest
+from mxnet import sym
+
+from mxnetseg.deploy.fold import model_graph, simplify
+from mxnetseg.deploy.graph import Graph
+from tests.deploy.nets import QUICK_EACH, lively_model
+from tests.models.networks import image
+
+
+def evaluate(symbol, params, data):
+    """Output of a symbol for one input."""
+    names = symbol.list_auxiliary_states()
+    arrays = {name: mx.nd.array(value) for name, value in params.items()}
+    args = {n: v for n, v in arrays.items() if n not in names} | {"data": data}
+    bound = symbol.bind(mx.cpu(), args, aux_states={n: arrays[n] for n in names})
+    return bound.forward(is_train=False)[0].asnumpy()
+
+
+def kinds(graph):
+    return [node.op for node in graph.nodes()]
+
+
+@pytest.mark.parametrize("name", QUICK_EACH)
+def test_simplified_networks_are_equal_at_two_sizes(name):
+    net = lively_model(name)
+    graph = model_graph(net)
+    before = Graph(net.symbol(), {})
+    assert not {"Dropout", "BlockGrad", "_copy"} & set(kinds(graph))
+    assert kinds(graph).count("BatchNorm") <= kinds(before).count("BatchNorm") // 3
+    symbol = graph.symbol()
+    for x in (image(64, 96), image(96, 64, 2)):
+        expected = net.predict(x).asnumpy()
+        assert np.abs(evaluate(symbol, graph.params, x) - expected).max() <= 1e-5 * np.abs(expected).max()
+
+
+@functools.cache
+def var(name):
+    """The same node for the same name."""
+    return sym.var(name)
+
+
+def conv(x, weight="w", **options):
+    options = {"kernel": (3, 3), "num_filter": 4, "no_bias": True} | options
+    return sym.Convolution(x, weight=var(weight), name="conv", **options)
+
+
+def norm(x, name="bn", **options):
+    values = {k: var(f"{name}_{k}") for k in ("gamma", "beta", "moving_mean", "moving_var")}
+    return sym.BatchNorm(x, **values, name=name, **options)
+
+
+def folded(output, **given):
+    """Graph before and after, with values drawn at random."""
+    rng = np.random.default_rng(0)
+    arguments, _, states = output.infer_shape(data=(1, 3, 9, 8))
+    names = [*output.list_arguments(), *output.list_auxiliary_states()]
+    values = {n: rng.uniform(0.5, 2, s).astype("f") for n, s in zip(names, [*arguments, *states], strict=True)}
+    data = mx.nd.array(values.pop("data"))
+    values |= given
+    graph = simplify(Graph(output, values))
+    expected = evaluate(output, values, data)
+    np.testing.assert_allclose(evaluate(graph.symbol(), graph.params, data), expected, rtol=1e-5, atol=1e-5)
+    return graph
+
+
+@pytest.mark.parametrize("fix_gamma", [True, False])
+@pytest.mark.parametrize("bias", [True, False])
+def test_convolution_with_and_without_bias(fix_gamma, bias):
+    options = {"no_bias": False, "bias": var("b")} if bias else {}
+    graph = folded(norm(conv(var("data"), **options), fix_gamma=fix_gamma, eps=0.1))
+    assert kinds(graph).count("BatchNorm") == 0 and len(graph.params) == 2
+
+
+def test_a_map_that_is_read_twice_keeps_its_convolution():
+    x = conv(var("data"))
+    assert kinds(folded(norm(x) + x)).count("BatchNorm") == 1
+
+
+def test_layers_used_twice_share_their_values():
+    data = var("data")
+    twice = [norm(conv(x)) for x in (data, data * 2)]
+    graph = folded(twice[0] + twice[1])
+    assert kinds(graph).count("BatchNorm") == 0 and len(graph.params) == 2
+    assert len(set(graph.symbol().get_internals().list_outputs())) == len(graph.nodes()), "names are unique"
+
+
+def test_a_shared_convolution_with_two_norms_has_two_sets_of_values():
+    data = var("data")
+    graph = folded(norm(conv(data), "one") + norm(conv(data * 2), "other"))
+    assert kinds(graph).count("BatchNorm") == 0 and len(graph.params) == 4
+
+
+def test_norms_in_front_of_convolutions_stay():
+    graph = folded(conv(norm(var("data"))))
+    assert kinds(graph).count("BatchNorm") == 1
+
+
+def test_other_outputs_of_a_node_are_left_alone():
+    parts = sym.SliceChannel(sym.Dropout(var("data")), num_outputs=3, axis=1)
+    graph = folded(parts[2] - parts[0])
+    assert kinds(graph) == ["null", "SliceChannel", "elemwise_sub"]
