@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from mxnet import gluon, nd
 
+from ..data.transforms import MEAN, STD
 from ..errors import ConfigError, NameNotFoundError, suggest
 from ..models.backbones.dfnet import DFNet
 from ..models.base import SegmentationModel
@@ -452,5 +453,63 @@ NETWORKS["SGCPNet"] = Official(
         (r"\.pointwise_conv\.conv\.", ".1.conv."),
         (r"(_up|_down)\.bn\.", r"\1.1.bn."),
     ),
+    wrap=lambda net, arguments: RawNet(net),
+)
+
+
+def _in_module(match: re.Match[str], period: int) -> str:
+    """Place of a layer in a sequence of modules, each of a convolution, a normalisation, and perhaps an activation."""
+    number, kind = divmod(int(match[2]), period)
+    return f"{match[1]}.{number}.{('conv', 'bn')[kind]}."
+
+
+NETWORKS["CIFReNet"] = Official(
+    "CIFReNet",
+    (
+        (r"^mod1\.0\.", "backbone.mod1.conv."),
+        (r"^mod1\.1\.", "backbone.mod1.bn."),
+        (r"^mod2\.", "backbone.mod2.0."),
+        (r"^mod([3-7])\.", r"backbone.mod\1."),
+        (r"(mod\d.*\.conv)\.(\d)\.", lambda match: _in_module(match, 3)),
+        (r"^LRM\.", "refine.low."),
+        (r"^attention\.channel_excitation\.", "refine.attention."),
+        (r"branch_(\d)\.", lambda match: f"branches.{int(match[1]) - 1}."),
+        (r"(low|branches\.\d)\.(\d)\.(?:bn\.)?", lambda match: _in_module(match, 2)),
+        (r"\.bn\.act\.weight$", ".act.alpha"),
+        (r"\.pool\.1\.", ".pool.conv."),
+        (r"\.pool\.2\.", ".pool.bn."),
+        (r"\.down\.0\.", ".down.conv."),
+        (r"\.down\.1\.", ".down."),
+        (r"\.(?:module_)?act\.weight$", ".act.alpha"),
+        (r"^final\.0\.", "head.mix."),
+        (r"^final\.2\.", "head.bn."),
+        (r"^final\.5\.", "head.score."),
+    ),
+    arguments={"align_corners": "align_corners"},
+)
+
+
+# The official network takes images of 0..255 and normalises them; ours gets normalised ones.
+_SWIFT_MEAN = [(m / 255 - ours) / std for m, ours, std in zip((73.15, 82.90, 72.3), MEAN, STD, strict=True)]
+_SWIFT_STD = [s / (255 * std) for s, std in zip((47.67, 48.49, 47.73), STD, strict=True)]
+NETWORKS["SwiftNet"] = Official(
+    "SwiftNetPreAct",
+    (
+        (r"^backbone\.(img_mean|img_std)$", r"unused.\1"),
+        (r"^backbone\.spp\.spp\.", "head.spp."),
+        (r"^backbone\.upsample\.", "head.upsample."),
+        (r"^logits\.", "head.logits."),
+    ),
+    arguments={"backbone": "backbone", "mean": "mean", "std": "std"},
+    options={"mean": _SWIFT_MEAN, "std": _SWIFT_STD},
+)
+NETWORKS["DeepLabV2"] = Official(
+    "DeepLabV2",
+    (
+        (r"^Scale\.", ""),
+        (r"^(conv1|bn1|layer[1-4])\.", r"backbone.\1."),
+        (r"^layer5\.conv2d_list\.", "head.branches."),
+    ),
+    arguments={"multi_scale": "multi_scale"},
     wrap=lambda net, arguments: RawNet(net),
 )

@@ -12,6 +12,7 @@ from ..registry import MODELS
 from .base import SegmentationModel
 from .layers import ConvModule2d, ConvTransposeModule2d, NormLayer, PooledDownsample, resize_like
 from .layers.pool import global_mean
+from .layers.shuffle import shuffle_channels
 
 __all__ = ["AGLNet", "FactorizedPyramidAttention", "GlobalAttentionUpsample", "SplitShuffleBlock"]
 
@@ -77,7 +78,7 @@ class SplitShuffleBlock(gluon.HybridBlock):
         left = F.slice_axis(x, axis=1, begin=0, end=self._half)
         right = F.slice_axis(x, axis=1, begin=self._half, end=2 * self._half)
         y = F.relu(x + F.concat(self.left_branch(left), self.right_branch(right), dim=1))
-        return F.reshape(F.swapaxes(F.reshape(y, shape=(0, -4, 2, -1, -2)), 1, 2), shape=(0, -3, -2))
+        return shuffle_channels(F, y, 2)
 
 
 class FactorizedPyramidAttention(gluon.HybridBlock):

@@ -21,6 +21,7 @@ from .layers import (
     shrunken_size,
 )
 from .layers.pool import global_mean
+from .layers.shuffle import shuffle_channels
 
 __all__ = ["CANetv1", "CANetv1Head", "ContextFlow", "ContextFlowShuffle", "FeatureSelection"]
 
@@ -198,8 +199,7 @@ class ContextFlowShuffle(_Flow):
 
     def context(self, F: Any, x: Any) -> Any:
         """Both grouped convolutions, every group of the second fed by all groups of the first."""
-        grouped = F.reshape(self.conv1(x), shape=(0, -4, self._groups, -1, 0, 0))
-        return self.conv2(F.reshape(F.swapaxes(grouped, dim1=1, dim2=2), shape=(0, -3, 0, 0)))
+        return self.conv2(shuffle_channels(F, self.conv1(x), self._groups))
 
 
 class FeatureSelection(gluon.HybridBlock):
