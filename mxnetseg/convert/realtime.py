@@ -15,6 +15,7 @@ from ..errors import ConfigError, NameNotFoundError, suggest
 from ..models.backbones.dfnet import DFNet
 from ..models.base import SegmentationModel
 from ..models.dfn import BORDER_WIDTH, RefinementResidualBlock
+from ..models.layers import ConvModule2d
 from ..models.stdcseg import detail_head
 from ..registry import MODELS
 from .mlmsnet import ZoomedNet
@@ -512,4 +513,72 @@ NETWORKS["DeepLabV2"] = Official(
     ),
     arguments={"multi_scale": "multi_scale"},
     wrap=lambda net, arguments: RawNet(net),
+)
+
+
+def _whole_dfanet(net: SegmentationModel, arguments: Mapping[str, Any]) -> WholeNet:
+    """DFANet with the layers of each encoder that only the other ones use."""
+    merges = {f"merge{i}": getattr(net.head.stage2, f"merge{i}") for i in (2, 3, 4)}
+    parts = {
+        name: gluon.nn.Conv2D(m.weight.shape[0], 1, use_bias=False, in_channels=m.weight.shape[1])
+        for name, m in merges.items()
+    }
+    for i in (2, 3):
+        parts[f"stem{i}"] = ConvModule2d(8, 3, 2, 1, in_channels=3, norm_layer=net.norm, activation=None)
+    return WholeNet(net, parts)
+
+
+NETWORKS["DFANet"] = Official(
+    "DFANet",
+    (
+        (r"^decoder\.fca[23]_conv\.", "unused.fca."),
+        (r"^decoder\.(\w+)_conv\.", r"head.\1."),
+        (r"^backbone1\.enc(\d)_conv\.", r"unused.merge\1."),
+        (r"^backbone([23])\.(conv|bn)1\.", r"unused.stem\1.\2."),
+        (r"^backbone1\.(conv|bn)1\.", r"backbone.stem.\1."),
+        (r"^backbone1\.", "backbone.encoder."),
+        (r"^backbone([23])\.", r"head.stage\1."),
+        (r"\.enc(\d)_conv\.", r".merge\1."),
+        (r"\.enc(\d)_(\d)\.", lambda match: f".enc{match[1]}.{int(match[2]) - 1}."),
+        (r"\.skip\.(?=weight)", ".skip.conv."),
+        (r"\.skipbn\.", ".skip.bn."),
+        (r"\.rep\.(\d+)\.conv1\.", lambda match: f".rep.{int(match[1]) // 3}.depthwise."),
+        (r"\.rep\.(\d+)\.pointwise\.", lambda match: f".rep.{int(match[1]) // 3}.pointwise.conv."),
+        (r"\.rep\.(\d+)\.(?=\w+$)", lambda match: f".rep.{int(match[1]) // 3}.pointwise.bn."),
+    ),
+    arguments={"backbone": "backbone"},
+    values={"backbone": {"XceptionA": "dfanet_xception_a", "XceptionB": "dfanet_xception_b"}},
+    wrap=_whole_dfanet,
+)
+
+
+def _whole_dfanet(net: SegmentationModel, arguments: Mapping[str, Any]) -> WholeNet:
+    """DFANet with all layers in all backbones: the first merges nothing, the others see no image."""
+    parts = {f"{name}_1": copy for name, copy in DFAStage(net.backbone.widths, net.norm, later=True)._children.items()}
+    parts = {name: part for name, part in parts.items() if "_conv_" in name}
+    for number in (2, 3):
+        parts[f"stem_{number}"] = ConvModule2d(STEM, 3, 2, 1, in_channels=3, norm_layer=net.norm)
+    return WholeNet(net, parts)
+
+
+NETWORKS["DFANet"] = Official(
+    "DFANet",
+    (
+        (r"^(?:backbone\d\.enc\d\.\d|decoder\.fca[23]_conv)\.", "unused.repeated."),
+        (r"^backbone1\.(enc\d_conv)\.", r"unused.\1_1."),
+        (r"^backbone1\.(enc|fc)", r"backbone.stage.\1"),
+        (r"^backbone1\.", "backbone.stem."),
+        (r"^backbone([23])\.(?=conv1|bn1)", r"unused.stem_\1."),
+        (r"stem(_\d)?\.(conv|bn)1\.", r"stem\1.\2."),
+        (r"\.(enc\d)_(\d)\.", lambda match: f".{match[1]}.{int(match[2]) - 1}."),
+        (r"\.rep\.(\d+)\.(?:conv1|(pointwise))\.", lambda m: f".rep.{int(m[1]) // 3}.{_SEPARABLE[m[2]]}."),
+        (r"\.rep\.(\d+)\.(?=[a-z_]+$)", lambda match: f".rep.{int(match[1]) // 3}.pointwise.bn."),
+        (r"\.skip\.", ".skip.conv."),
+        (r"\.skipbn\.", ".skip.bn."),
+        (r"^decoder\.fca1_conv\.", "head.fca_conv."),
+        (r"^decoder\.", "head."),
+    ),
+    arguments={"backbone": "backbone"},
+    values={"backbone": {"XceptionA": "dfanet_xception_a", "XceptionB": "dfanet_xception_b"}},
+    wrap=_whole_dfanet,
 )
