@@ -12,6 +12,7 @@ from mxnet import gluon, nd
 
 from ..data.transforms import MEAN, STD
 from ..errors import ConfigError, NameNotFoundError, suggest
+from ..models.backbones.dfanet_xception import STEM, DFAStage
 from ..models.backbones.dfnet import DFNet
 from ..models.base import SegmentationModel
 from ..models.dfn import BORDER_WIDTH, RefinementResidualBlock
@@ -517,42 +518,6 @@ NETWORKS["DeepLabV2"] = Official(
 
 
 def _whole_dfanet(net: SegmentationModel, arguments: Mapping[str, Any]) -> WholeNet:
-    """DFANet with the layers of each encoder that only the other ones use."""
-    merges = {f"merge{i}": getattr(net.head.stage2, f"merge{i}") for i in (2, 3, 4)}
-    parts = {
-        name: gluon.nn.Conv2D(m.weight.shape[0], 1, use_bias=False, in_channels=m.weight.shape[1])
-        for name, m in merges.items()
-    }
-    for i in (2, 3):
-        parts[f"stem{i}"] = ConvModule2d(8, 3, 2, 1, in_channels=3, norm_layer=net.norm, activation=None)
-    return WholeNet(net, parts)
-
-
-NETWORKS["DFANet"] = Official(
-    "DFANet",
-    (
-        (r"^decoder\.fca[23]_conv\.", "unused.fca."),
-        (r"^decoder\.(\w+)_conv\.", r"head.\1."),
-        (r"^backbone1\.enc(\d)_conv\.", r"unused.merge\1."),
-        (r"^backbone([23])\.(conv|bn)1\.", r"unused.stem\1.\2."),
-        (r"^backbone1\.(conv|bn)1\.", r"backbone.stem.\1."),
-        (r"^backbone1\.", "backbone.encoder."),
-        (r"^backbone([23])\.", r"head.stage\1."),
-        (r"\.enc(\d)_conv\.", r".merge\1."),
-        (r"\.enc(\d)_(\d)\.", lambda match: f".enc{match[1]}.{int(match[2]) - 1}."),
-        (r"\.skip\.(?=weight)", ".skip.conv."),
-        (r"\.skipbn\.", ".skip.bn."),
-        (r"\.rep\.(\d+)\.conv1\.", lambda match: f".rep.{int(match[1]) // 3}.depthwise."),
-        (r"\.rep\.(\d+)\.pointwise\.", lambda match: f".rep.{int(match[1]) // 3}.pointwise.conv."),
-        (r"\.rep\.(\d+)\.(?=\w+$)", lambda match: f".rep.{int(match[1]) // 3}.pointwise.bn."),
-    ),
-    arguments={"backbone": "backbone"},
-    values={"backbone": {"XceptionA": "dfanet_xception_a", "XceptionB": "dfanet_xception_b"}},
-    wrap=_whole_dfanet,
-)
-
-
-def _whole_dfanet(net: SegmentationModel, arguments: Mapping[str, Any]) -> WholeNet:
     """DFANet with all layers in all backbones: the first merges nothing, the others see no image."""
     parts = {f"{name}_1": copy for name, copy in DFAStage(net.backbone.widths, net.norm, later=True)._children.items()}
     parts = {name: part for name, part in parts.items() if "_conv_" in name}
@@ -561,6 +526,8 @@ def _whole_dfanet(net: SegmentationModel, arguments: Mapping[str, Any]) -> Whole
     return WholeNet(net, parts)
 
 
+# Official parts of a separable convolution -> ours.
+_SEPARABLE = {None: "depthwise", "pointwise": "pointwise.conv"}
 NETWORKS["DFANet"] = Official(
     "DFANet",
     (
