@@ -21,9 +21,26 @@ from mxnetseg.engine.checkpoint import load_model
 from mxnetseg.engine.forward import Forward
 from mxnetseg.errors import CheckpointError, ConfigError
 from mxnetseg.models import build_model
+from mxnetseg.models.base import usable_backbones
+from mxnetseg.registry import MODELS
 from tests.deploy.nets import QUICK_EACH, lively_model
 
 RAW = OnnxOptions(raw=True, output="labels")
+
+# One of each kind that the networks of the other tests do not have.
+FAMILIES = (
+    "caffe_resnet50",
+    "cifrenet_mobilenet",
+    "deepstem_resnet18",
+    "dfnet_v1",
+    "leaky_resnet18",
+    "mobilenet_v3_large_0_75",
+    "resnest14",
+    "resnet50_v1c",
+    "sgcp_mobilenet",
+    "stdc2",
+    "xception39",
+)
 
 
 @pytest.fixture(scope="module")
@@ -51,6 +68,14 @@ def test_norms(norm):
     net = lively_model("BiSeNetR", norm=norm)
     (parity,) = files.check_onnx(net, *files.onnx_model(net, OnnxOptions(), {}), [(64, 96)])
     assert parity.holds
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("backbone", FAMILIES)
+def test_family_of_backbones(backbone):
+    model = next(name for name in MODELS.names() if backbone in usable_backbones(name))
+    net = lively_model(model, backbone=backbone)
+    assert files.check_onnx(net, *files.onnx_model(net, OnnxOptions(), {}), [(64, 96)])[0].holds
 
 
 def test_command_writes_one_file_that_says_what_it_is(checkpoint, tmp_path, capsys):

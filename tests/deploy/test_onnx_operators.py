@@ -24,11 +24,22 @@ SMALL = sym.Pooling(X, kernel=(2, 2), stride=(2, 2), pool_type="max")
 WEIGHT = sym.var("weight")
 # Channels: 4.
 CASES = {
-    "elemwise": [X + ABOVE, X - ABOVE, X * ABOVE, X / (ABOVE + 9), sym.add_n(X, ABOVE, X)],
+    "elemwise": [
+        X + ABOVE,
+        X - ABOVE,
+        X * ABOVE,
+        X / (ABOVE + 9),
+        sym.add_n(X, ABOVE, X),
+        sym.maximum(X, -X),
+        sym.minimum(X, -X),
+    ],
     "broadcast": [
         getattr(sym, f"broadcast_{op}")(X, CHANNEL) for op in ("add", "sub", "mul", "div", "maximum", "minimum")
     ],
-    "comparison": [getattr(sym, f"broadcast_{op}")(X, CHANNEL) for op in ("greater_equal", "greater", "lesser")],
+    "comparison": [
+        *(getattr(sym, f"broadcast_{op}")(X, CHANNEL) for op in ("equal", "greater_equal", "greater", "lesser")),
+        sym.relu(X) == X,
+    ],
     "scalar": [X + 2, X - 2, 2 - X, X * 3, X / 3, 3 / (X + 9), sym.maximum(X, 0.1), sym.minimum(X, 0.1)],
     "unary": [
         *(
@@ -60,6 +71,11 @@ CASES = {
         sym.Convolution(X, WEIGHT, sym.var("bias"), kernel=(3, 1), num_filter=4, dilate=(2, 1), num_group=4),
         sym.Convolution(X, WEIGHT, sym.var("bias"), kernel=(1, 1), num_filter=2),
     ],
+    "deconvolution": [
+        sym.Deconvolution(X, WEIGHT, kernel=(3, 3), stride=(2, 2), pad=(1, 1), adj=(1, 1), num_filter=6),
+        sym.Deconvolution(X, WEIGHT, kernel=(2, 2), stride=(2, 2), adj=(1, 1), num_filter=3),
+        sym.Deconvolution(X, WEIGHT, sym.var("bias"), kernel=(3, 2), num_filter=4, num_group=2, no_bias=False),
+    ],
     "dense": [
         sym.FullyConnected(sym.mean(X, axis=(2, 3)), WEIGHT, sym.var("bias"), num_hidden=3),
         sym.FullyConnected(sym.mean(X, axis=(2, 3), keepdims=True), WEIGHT, num_hidden=3, no_bias=True),
@@ -75,6 +91,8 @@ CASES = {
     "activation": [
         *(sym.Activation(X, act_type=kind) for kind in ("relu", "sigmoid", "tanh", "softrelu")),
         sym.LeakyReLU(X, act_type="gelu"),
+        sym.LeakyReLU(X, act_type="leaky"),
+        sym.LeakyReLU(X, slope=0.1),
     ],
     "pad": [sym.pad(X, mode="constant", pad_width=(0, 0, 0, 0, 1, 2, 3, 4), constant_value=0.5)],
     "pooling": [
@@ -114,8 +132,21 @@ CASES = {
         sym.SliceChannel(X, num_outputs=4, axis=1, squeeze_axis=True)[3],
     ],
     "slice": [sym.slice_axis(X, axis=2, begin=1, end=None), sym.slice_axis(X, axis=-1, begin=-3, end=-1)],
+    "like": [
+        sym.slice_like(X, SMALL, axes=(2, 3)),
+        sym.slice_like(X, SMALL, axes=(-1,)),
+        sym.slice_like(X, SMALL),
+        sym.zeros_like(X),
+        sym.ones_like(X),
+    ],
+    "depth_to_space": [sym.depth_to_space(X, block_size=2)],
     "transpose": [sym.transpose(X), sym.transpose(X, axes=(0, 2, 3, 1)), sym.swapaxes(X, 1, 3)],
-    "expand_dims": [sym.expand_dims(X, axis=1), sym.expand_dims(X, axis=-1), sym.Flatten(X)],
+    "expand_dims": [
+        sym.expand_dims(X, axis=1),
+        sym.expand_dims(X, axis=-1),
+        sym.Flatten(X),
+        sym.squeeze(sym.mean(X, axis=(1, 2), keepdims=True), axis=(1, 2)),
+    ],
     "arange_like": [sym.contrib.arange_like(X, axis=axis) for axis in (0, 2, -1)],
     "broadcast_like": [
         sym.broadcast_like(CHANNEL, X),
@@ -214,6 +245,7 @@ def test_every_converter_is_tested():
         sym.softmax(X, temperature=2.0),
         sym.contrib.BilinearResize2D(X, height=3, width=3),
         sym.contrib.arange_like(X),
+        sym.squeeze(X),
         sym.reshape(X, shape=(-1, 0), reverse=True),
         sym.Dropout(X, mode="always"),
         sym.Activation(X, act_type="softsign"),

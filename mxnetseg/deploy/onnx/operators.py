@@ -100,7 +100,8 @@ def convert(g: Writer, operator: Operator) -> tuple[str, ...]:
         If there is no converter for the operator, or it has an argument that the converter does not know.
     """
     if operator.kind not in CONVERTERS:
-        raise ConfigError(f"operator {operator.kind} ({operator.name}) has no ONNX form here", ", ".join(CONVERTERS))
+        known = f"one of the {len(CONVERTERS)} in {__name__}"
+        raise ConfigError(f"operator {operator.kind} ({operator.name}) has no ONNX form here", known)
     g.scope = operator.name
     made = CONVERTERS[operator.kind](g, operator)
     for name in operator.attrs:
@@ -129,6 +130,8 @@ _SAME = {
     "broadcast_sub": "Sub",
     "broadcast_mul": "Mul",
     "broadcast_div": "Div",
+    "_maximum": "Max",
+    "_minimum": "Min",
     "broadcast_maximum": "Max",
     "broadcast_minimum": "Min",
     "add_n": "Sum",
@@ -152,6 +155,8 @@ _SCALAR = {
 }
 _REVERSED = {"_rminus_scalar": "Sub", "_rdiv_scalar": "Div"}
 _COMPARISON = {
+    "_equal": "Equal",
+    "broadcast_equal": "Equal",
     "broadcast_greater_equal": "GreaterOrEqual",
     "broadcast_greater": "Greater",
     "broadcast_lesser": "Less",
@@ -267,6 +272,23 @@ def _convolution(g: Writer, o: Operator) -> str:
     )
 
 
+@_converter("Deconvolution")
+def _deconvolution(g: Writer, o: Operator) -> str:
+    o.expect(layout="NCHW", target_shape=())
+    o.get("num_filter"), o.get("no_bias")
+    pad = o.get("pad") or (0, 0)
+    return g(
+        "ConvTranspose",
+        *o.inputs,
+        kernel_shape=o.get("kernel"),
+        strides=o.get("stride") or (1, 1),
+        dilations=o.get("dilate") or (1, 1),
+        pads=[*pad, *pad],
+        output_padding=o.get("adj") or (0, 0),
+        group=o.get("num_group", 1),
+    )
+
+
 @_converter("_contrib_ModulatedDeformableConvolution")
 def _deformable(g: Writer, o: Operator) -> str:
     o.expect(layout="NCHW")
@@ -324,11 +346,13 @@ def _activation(g: Writer, o: Operator) -> str:
 
 
 @_converter("LeakyReLU")
-def _gelu(g: Writer, o: Operator) -> str:
-    """x times the normal distribution's integral up to x; other kinds are not used."""
-    if o.get("act_type") != "gelu":
+def _leaky_relu(g: Writer, o: Operator) -> str:
+    """Leaky ReLU, or GELU: x times the normal distribution's integral up to x."""
+    kind, slope, x = o.get("act_type", "leaky"), o.get("slope", 0.25), o.inputs[0]
+    if kind == "leaky":
+        return g("LeakyRelu", x, alpha=float(slope))
+    if kind != "gelu":
         raise o.refusal("act_type")
-    x = o.inputs[0]
     twice = g("Add", g("Erf", g("Mul", x, float(np.sqrt(0.5)))), 1.0)
     return g("Mul", g("Mul", x, 0.5), twice)
 
@@ -472,6 +496,24 @@ def _slice_axis(g: Writer, o: Operator) -> str:
     return g("Slice", o.inputs[0], [o.get("begin")], [np.iinfo(np.int64).max if end is None else end], [o.get("axis")])
 
 
+@_converter("slice_like")
+def _slice_like(g: Writer, o: Operator) -> str:
+    x, like = o.inputs
+    axes = [axis % len(o.shapes[0]) for axis in o.get("axes") or range(len(o.shapes[1]))]
+    ends = g("Concat", *(g.sides(like, axis, axis + 1) for axis in axes), axis=0)
+    return g("Slice", x, [0] * len(axes), ends, axes)
+
+
+@_converter("zeros_like", "ones_like")
+def _constant_like(g: Writer, o: Operator) -> str:
+    return g("Expand", float(o.kind == "ones_like"), g("Shape", o.inputs[0]))
+
+
+@_converter("depth_to_space")
+def _depth_to_space(g: Writer, o: Operator) -> str:
+    return g("DepthToSpace", o.inputs[0], blocksize=o.get("block_size"), mode="DCR")
+
+
 @_converter("transpose")
 def _transpose(g: Writer, o: Operator) -> str:
     return g("Transpose", o.inputs[0], perm=o.get("axes") or tuple(reversed(range(len(o.shapes[0])))))
@@ -488,6 +530,15 @@ def _swap_axes(g: Writer, o: Operator) -> str:
 @_converter("expand_dims")
 def _expand_dims(g: Writer, o: Operator) -> str:
     return g("Unsqueeze", o.inputs[0], [o.get("axis")])
+
+
+@_converter("squeeze")
+def _squeeze(g: Writer, o: Operator) -> str:
+    """Only along given axes: which sides are 1 is not known before the graph runs."""
+    axes = o.get("axis")
+    if axes is None:
+        raise o.refusal("axis")
+    return g("Squeeze", o.inputs[0], [axes] if isinstance(axes, int) else list(axes))
 
 
 @_converter("Flatten")
