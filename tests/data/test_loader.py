@@ -153,8 +153,10 @@ def test_nothing_is_left_after_close(own):
     assert len(os.listdir("/proc/self/fd")) <= descriptors + 1  # the memory of batches in use stays mapped
 
 
+# A process started in the background of a shell inherits that SIGINT is ignored.
 _SCRIPT = """
-import sys, time
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from mxnetseg.config import DataConfig
 from mxnetseg.data import TrainLoader, build_dataset
 config = DataConfig.model_validate_json(sys.argv[1])
@@ -173,7 +175,10 @@ def test_workers_end_with_their_parent(own, number):
         pids = [int(word) for word in parent.stdout.readline().split()]
         assert len(pids) == 2
         parent.send_signal(number)
-        parent.wait(10)
+        try:
+            parent.wait(30)
+        finally:
+            parent.kill()
     assert wait_until(lambda: not any(map(alive, pids)))
 
 
