@@ -1,0 +1,130 @@
+"""Real-time networks of other repositories: recorded maps, figures, names of checkpoints."""
+
+import sys
+
+import pytest
+from mxnet import nd
+
+from mxnetseg.convert import build_reference, load_reference
+from mxnetseg.convert.conversion import own_network
+from mxnetseg.errors import ConfigError, NameNotFoundError
+from mxnetseg.registry import MODELS
+
+QUICK = [
+    "FastSCNN__none__nc19_96x96_noaux_g220",
+    "SFNet__DF1__c19_64x96_g180",
+    "STDCSeg__STDC1__c19_64x96_g220",
+]
+SLOW = [
+    "BiSeNetV1__resnet18__c19_64x96",
+    "BiSeNetV1__resnet18__c19_64x96_g200",
+    "DFANet__XceptionA__c19_64x128",
+    "DFANet__XceptionA__c19_64x128_g135",
+    "DFANet__XceptionB__c19_64x128",
+    "DFANet__XceptionB__c19_64x128_g125",
+    "DeepLabV2__resnet101__c19_ms_201x201_g160",
+    "DeepLabV2__resnet101__c19_ss_64x96_g160",
+    "DeepLabV2__resnet101__c21_ms_65x65",
+    "FastSCNN__none__nc19_192x192_aux_g220",
+    "FastSCNN__none__nc19_96x96_noaux",
+    "HRNetV2__w18__c19_64x96",
+    "HRNetV2__w18__c19_64x96_g125",
+    "HRNetV2__w18_small_v2__c19_64x96_g150",
+    "HRNetV2__w48__c19_64x64",
+    "HRNetV2__w48__c19_64x64_g125",
+    "ICNet__resnet50__c19_64x96",
+    "ICNet__resnet50__c19_64x96_g170",
+    "PSPNet__resnet101__c19_65x65_g170",
+    "PSPNet__resnet50__c19_65x97",
+    "PSPNet__resnet50__c19_65x97_g180",
+    "SFNet__DF1__c19_64x96",
+    "SFNet__resnet18__c19_64x96",
+    "SFNet__resnet18__c19_64x96_g180",
+    "STDCSeg__STDC1__c19_64x96",
+    "STDCSeg__STDC2__c19_64x96",
+    "STDCSeg__STDC2__c19_64x96_g220",
+    "SwiftNet__resnet18__c19_64x96",
+    "SwiftNet__resnet18__c19_64x96_g160",
+]
+# Recorded auxiliary output: which of our maps it is.
+AUXILIARY = {
+    "BiSeNetV1": {"aux0": 1, "aux1": 2},
+    "DeepLabV2": {"aux0": 1, "aux1": 2, "aux2": 3},
+    "Fast-SCNN": {"aux0": 1},
+    "ICNet": {"aux0": 0, "aux1": 1, "aux2": 2},
+    "PSPNet": {"aux0": 1},
+    "SFNet": {"dsn1": -2, "dsn0": -1},
+    "STDCSeg": {"aux0": 1, "aux1": 2, "aux2": 5},
+}
+
+
+@pytest.mark.parametrize("name", QUICK + [pytest.param(name, marks=pytest.mark.slow) for name in SLOW])
+def test_recorded_maps(harness, shared, name):
+    """Scores as the official network returns them, and its auxiliary maps, at their own or the image's resolution."""
+    case = harness.load_case(shared / "oracle" / f"realtime__{name}")
+    net = build_reference("realtime", case.model, **case.kwargs)
+    report = load_reference(net, case.state, "realtime")
+    assert report.complete, report
+    assert {n.rpartition(".")[2] for n in report.ignored} <= {"num_batches_tracked"}
+    assert sum(p.data().size for p in net.collect_params().values() if p.grad_req != "null") == case.params
+    x, model = nd.array(case.image), own_network(net)
+    scores = net(x)
+    found = {"logits": scores[0] if isinstance(scores, tuple) else scores}
+    if wanted := {k: i for k, i in AUXILIARY.get(case.model, {}).items() if k in case.reference}:
+        raw, full = list(model.wanted_maps(nd, x)), model(x)
+        for key, i in wanted.items():
+            found[key] = raw[i] if list(raw[i].shape) == case.meta["outputs"][key]["shape"] else full[i]
+    for key, y in found.items():
+        error = harness.formula.compare(
+            case.reference[key], case.meta["outputs"][key], y.asnumpy(), case.meta["stride"]
+        )
+        assert error <= case.tolerance, key
+
+
+# Network, backbone, options, size: GMAC of inference as the specification of its repository rounds them.
+FIGURES = {
+    ("BiSeNetV1", "resnet18", 1024, 2048): 118.34,
+    ("DeepLabV2", "caffe_resnet101", 1024, 2048): 1477.60,
+    ("HRNet", "hrnet_w18", 1024, 2048): 147.40,
+    ("PSPNetSemseg", "deepstem_resnet50", 713, 713): 363.78,
+    ("SFNet", "deepstem_resnet18", 512, 1024): 60.74,
+    ("SFNet", "dfnet_v1", 512, 1024): 8.18,
+    ("SFNet", "dfnet_v2", 512, 1024): 19.99,
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("model", "backbone", "height", "width"), FIGURES)
+def test_multiply_accumulates_of_the_repositories(model, backbone, height, width):
+    options = {"multi_scale": False} if model == "DeepLabV2" else {}
+    net = MODELS.get(model)(19, backbone=backbone, **options)
+    assert net.macs(height, width) / 1e9 == pytest.approx(FIGURES[model, backbone, height, width], abs=0.006)
+
+
+@pytest.mark.slow
+def test_official_sizes():
+    """ICNet's full map is eight times its finest one; PSPNet's zoom factor counts intervals between pixels."""
+    net = build_reference("realtime", "ICNet", classes=3)
+    assert net(nd.zeros((1, 3, 92, 140))).shape == (1, 3, 96, 144)
+    net = build_reference("realtime", "PSPNet", classes=3, zoom_factor=2, use_ppm=False)
+    assert net(nd.zeros((1, 3, 65, 97)))[0].shape == (1, 3, 17, 25)
+
+
+def test_names_of_checkpoints():
+    """Repeated tensors go to the same parameter; what is left of a classifier is ignored."""
+    wanted = {
+        "cp.backbone.x8.0.2.conv_list.0.bn.weight": "model.backbone.features.2.conv_list.0.bn.gamma",
+        "module.cp.backbone.fc.weight": None,
+        "conv_out_sp16.conv_out.weight": "unused.detail16.conv2.weight",
+    }
+    net = build_reference("realtime", "STDCSeg", classes=3)
+    assert sys.modules["mxnetseg.convert.realtime"].names(net, wanted) == wanted
+
+
+def test_unknown_arguments_are_refused():
+    with pytest.raises(NameNotFoundError, match="STDCSeg"):
+        build_reference("realtime", "STDCSegg")
+    with pytest.raises(ConfigError, match="did you mean"):
+        build_reference("realtime", "SFNet", backbon="DF1")
+    with pytest.raises(ConfigError, match="DF2"):
+        build_reference("realtime", "SFNet", backbone="DF3")
