@@ -27,7 +27,7 @@ COMMANDS = {
     "eval": ("mxnetseg.eval", "score a checkpoint, write its predictions, or measure its speed"),
     "predict": ("mxnetseg.predict", "segment an image, a folder or a video"),
     "convert": ("mxnetseg.tools.convert", "published weights (.pth, .npz, .safetensors, .params) as a checkpoint"),
-    "export": ("mxnetseg.deploy.export", "write a symbol that runs without this package"),
+    "export": ("mxnetseg.deploy.export", "write a symbol or an ONNX file that runs without this package"),
     "benchmark": ("mxnetseg.tools.benchmark", "measure latency, throughput, memory and cost of networks"),
     "quickstart": ("mxnetseg.quickstart", "the whole loop on generated data, in minutes"),
     "check-data": ("mxnetseg.tools.check_data", "find what is wrong with a data set before training"),
