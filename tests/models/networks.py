@@ -32,19 +32,28 @@ OPTIONS = {
 # Deep enough to be tested at leisure only (the references of conversion cover its values).
 HEAVY = (
     "ACFNet",
+    "AGLNet",
     "AlignSeg",
     "AttaNet",
     "AttentionToScale",
     "BiSeNetV1",
     "CANetv1",
     "CANetv2",
+    "CGNet",
     "CIFReNet",
+    "ContextNet",
     "DANet",
-    "DFN",
     "DeepLabV2",
-    "DeepLabv3PlusX",
     "DeepLabv3bPlus",
+    "DeepLabv3PlusX",
     "DenseASPP",
+    "DFANet",
+    "DFN",
+    "EDANet",
+    "ENet",
+    "ERFNet",
+    "ESPNet",
+    "ESPNetC",
     "FaPN",
     "GFFNet",
     "HRNet",
@@ -52,31 +61,37 @@ HEAVY = (
     "ICNet",
     "ICNetImages",
     "LadderDenseNet",
+    "MagNetFPN",
+    "MagNetPSP",
     "MFARANet",
     "MFARANetAblation",
+    "MiniNetV2",
     "MLCRNet",
     "MLMSBaseline",
     "MLMSNet",
     "MLMSNetv2",
-    "MagNetFPN",
-    "MagNetPSP",
     "PSPNetSemseg",
     "RefineNet",
+    "SeENet",
+    "SemanticFPN",
     "SETR",
     "SFNet",
     "SGCPNet",
-    "STDCSeg",
-    "SeENet",
-    "SemanticFPN",
     "ShelfNet",
+    "STDCSeg",
     "SwiftNetPreAct",
     "SwiftResNetPr",
 )
 # Relative difference of gradients in two modes, where not 1e-3: a displaced pixel's gradient jumps where rounding moves
 # it across the border of another (relative noise of 1e-6 in the image changes AlignSeg's by 7e-3).
-GRADIENT_TOLERANCE = {"AlignSeg": 5e-2}
+GRADIENT_TOLERANCE = {"AlignSeg": 5e-2, "MiniNetV2": 1e-1}
 # Relative difference of outputs in two modes, where not 1e-5: softmax over scores of hundreds multiplies rounding.
 OUTPUT_TOLERANCE = {"HRNetOCR": 2e-4}
+# Relative step along the gradient, where not 1e-3: in larger ones, ENet's maxima move to other pixels.
+GRADIENT_STEP = {"ENet": 1e-4}
+# At random weights, MiniNetV2's thirty normalised layers without shortcuts amplify rounding until no difference of its
+# outputs tells a derivative: relative noise of 1e-6 in the image changes its gradient by half.
+CHAOTIC = ("MiniNetV2",)
 EACH = [pytest.param(name, marks=pytest.mark.slow) if name in HEAVY else name for name in MODELS.names()]
 
 
