@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from mxnet import gluon
+from mxnet import gluon, init
 
 from ..registry import MODELS
 from .backbones.dfanet_xception import DFAStage
@@ -44,6 +44,14 @@ class DFANet(SegmentationModel):
             self.backbone2 = DFAStage(self.backbone.widths, self.norm, later=True)
             self.backbone3 = DFAStage(self.backbone.widths, self.norm, later=True)
             self.head = DFADecoder(num_classes, *self.backbone.channels[::3], self.norm)
+
+    def prepare(self, initializer: init.Initializer | None = None, ctx: Any = None) -> None:
+        """Complete and initialise the parameters (see base class) with variance 1 / fan-in.
+
+        Attention multiplies maps that nothing bounds: with twice this variance, the first statistics of batch
+        normalisation, 0 and 1, let the scores overflow.
+        """
+        super().prepare(initializer or init.Xavier(rnd_type="gaussian", factor_type="in", magnitude=1), ctx)
 
     def maps(self, F: Any, x: Any) -> Iterator[Any]:
         first = self.backbone(x)

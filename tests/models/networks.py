@@ -92,6 +92,9 @@ GRADIENT_STEP = {"ENet": 1e-4}
 # At random weights, MiniNetV2's thirty normalised layers without shortcuts amplify rounding until no difference of its
 # outputs tells a derivative: relative noise of 1e-6 in the image changes its gradient by half.
 CHAOTIC = ("MiniNetV2",)
+# Norm with which a network is smooth, where not group normalisation: over DFANet's more than a hundred layers, that
+# multiplies rounding by ten thousand. Statistics are frozen.
+SMOOTH_NORM = {"DFANet": "bn"}
 EACH = [pytest.param(name, marks=pytest.mark.slow) if name in HEAVY else name for name in MODELS.names()]
 
 

@@ -12,6 +12,7 @@ from models.networks import (
     GRADIENT_STEP,
     GRADIENT_TOLERANCE,
     OUTPUT_TOLERANCE,
+    SMOOTH_NORM,
     bare_model,
     gradients,
     image,
@@ -64,7 +65,8 @@ def test_gradient_is_numerical(name):
     """Along the gradient itself, in the static graph; group normalisation keeps the function smooth and bounded."""
     if name in CHAOTIC:
         pytest.skip("rounding outweighs every difference of the outputs")
-    net = small_model(name, dropout=False, norm="gn")
+    net = small_model(name, dropout=False, norm=SMOOTH_NORM.get(name, "gn"))
+    net.freeze_bn()
     side = max(32, 2 * net.output_stride)
     x = image(side, side)
     net.hybridize(**STATIC)
