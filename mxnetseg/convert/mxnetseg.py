@@ -10,6 +10,7 @@ from typing import Any
 from mxnet import gluon
 
 from ..errors import ConfigError, suggest
+from ..models.backbones.vit import VisionTransformer
 from ..models.base import default_initializer
 from ..models.classifier import eprnet_classifier
 from ..models.layers import NormLayer, make_norm
@@ -26,6 +27,7 @@ _CLASSIFIERS = {
     "EPRNetCls": eprnet_classifier,
     "eprnet_cls": partial(eprnet_classifier, light=False),
     "eprnet_cls_light": partial(eprnet_classifier, light=True),
+    "VisionTransformer": VisionTransformer,
 }
 _NORMS = {"BatchNorm": "bn", "BN": "bn", "SyncBatchNorm": "syncbn", "SyncBN": "syncbn", "GroupNorm": "gn", "GN": "gn"}
 
@@ -60,11 +62,17 @@ def _segmentation(
 
 
 def _own_options(model: str, options: dict[str, Any]) -> dict[str, Any]:
-    """Official arguments in our terms: ``light`` of EPRNet chooses the backbone, which cannot be given by name."""
-    if model != "EPRNet":
-        return options
-    backbone = "eprnet_cls_light" if options.get("light") else "eprnet_cls"
-    return {**{k: v for k, v in options.items() if k != "light"}, "backbone": backbone}
+    """Official arguments in our terms.
+
+    ``light`` of EPRNet chooses the backbone, which cannot be given by name. The vision transformer's ``cls`` does
+    not read the class token but the first patch.
+    """
+    if model == "EPRNet":
+        backbone = "eprnet_cls_light" if options.get("light") else "eprnet_cls"
+        return {**{k: v for k, v in options.items() if k != "light"}, "backbone": backbone}
+    if model == "VisionTransformer" and options.get("pool", "cls") == "cls":
+        return {**options, "pool": "first"}
+    return options
 
 
 def _classifier(
@@ -74,7 +82,7 @@ def _classifier(
     constructor = _CLASSIFIERS[name]
     accepted = inspect.signature(constructor).parameters
     _check_arguments(name, kwargs, [*accepted, *_WITHOUT_EFFECT])
-    options = {k: v for k, v in kwargs.items() if k not in _WITHOUT_EFFECT}
+    options = {k: v for k, v in _own_options(name, kwargs).items() if k not in _WITHOUT_EFFECT}
     if "norm" in accepted:
         options["norm"] = _norm(norm_layer, norm_kwargs)
     net = constructor(**options)
