@@ -79,11 +79,19 @@ def test_aux_and_dilate():
             ConfigError,
             "output stride 4",
         ),
+        ({"name": "ENet", "backbone": "resnet18"}, ConfigError, "no option 'backbone'"),
+        ({"name": "ENet", "backbone": None, "pretrained": True}, ConfigError, "no backbone to fill"),
+        ({"name": "ESPNet", "backbone": None, "options": {"skip": "b2"}}, ConfigError, "level1, b1"),
     ],
 )
 def test_mistakes_are_explained(settings, error, text):
     with pytest.raises(error, match=text.replace("'", ".")):
         build(**settings)
+
+
+def test_spatial_pyramids_need_five_classes():
+    with pytest.raises(ConfigError, match="at least 5 classes"):
+        build_model(ModelConfig(name="ESPNetC"), 4)
 
 
 def test_initial_weights_depend_on_the_seed_only():
