@@ -27,7 +27,7 @@ class ESPNetC(SegmentationModel):
     Parameters
     ----------
     num_classes : int
-        Number of classes, at least 5.
+        Number of classes.
     p, q : int
         Spatial pyramids at stride 4 and at stride 8.
     norm : str or callable

@@ -91,7 +91,7 @@ def test_mistakes_are_explained(settings, error, text):
 
 def test_spatial_pyramids_need_five_classes():
     with pytest.raises(ConfigError, match="at least 5 classes"):
-        build_model(ModelConfig(name="ESPNetC"), 4)
+        build_model(ModelConfig(name="ESPNet"), 4)
 
 
 def test_initial_weights_depend_on_the_seed_only():
