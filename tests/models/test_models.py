@@ -85,7 +85,7 @@ def test_gradient_is_numerical(name):
     step = GRADIENT_STEP.get(name, 1e-3) * moved(0)[0] / slope
     (ahead, high), (behind, low) = moved(step), moved(-step)
     predicted = sum(float(((high[n] - low[n]) * g).sum()) for n, g in gradient.items())
-    assert ahead - behind == pytest.approx(predicted, rel=2e-2)
+    assert ahead - behind == pytest.approx(predicted, rel=5e-2)
 
 
 @pytest.mark.parametrize("name", MODELS.names())
