@@ -2,6 +2,7 @@
 
 import sys
 
+import numpy as np
 import pytest
 from mxnet import nd
 
@@ -201,3 +202,18 @@ def test_unknown_arguments_are_refused():
         build_reference("realtime", "SFNet", backbon="DF1")
     with pytest.raises(ConfigError, match="DF2"):
         build_reference("realtime", "SFNet", backbone="DF3")
+
+
+@pytest.mark.parametrize(
+    ("model", "signed", "unsigned"),
+    [
+        ("STDCSeg", "cp.backbone.features.0.bn.weight", "cp.arm16.bn_atten.weight"),
+        ("ShelfNet", "ladder.down_module_list.0.bn2.weight", "backbone.layer1.0.bn2.weight"),
+    ],
+)
+def test_scales_of_in_place_normalisation(model, signed, unsigned):
+    """Their sign is dropped, that of ordinary normalisation and of everything else is kept."""
+    net = MODELS.get(model)(3)
+    state = {name: np.array([-2.0]) for name in (signed, unsigned, unsigned.replace("weight", "bias"))}
+    values = sys.modules["mxnetseg.convert.realtime"].arrays(net, state)
+    assert [v.item() for v in values.values()] == [-2, 2, -2]
