@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 
@@ -10,8 +11,10 @@ import pytest
 
 from mxnetseg import registry as registry_module
 from mxnetseg.cli import main
+from mxnetseg.config import read_yaml
 from mxnetseg.errors import NameNotFoundError
 from mxnetseg.registry import BACKBONES, DATASETS, LOSSES, MODELS, Registry
+from mxnetseg.tools.listing import CONFIGS
 
 ALL = [MODELS, BACKBONES, DATASETS, LOSSES]
 NAMES = [(registry, name) for registry in ALL for name in registry.names()]
@@ -97,7 +100,7 @@ def test_filters_of_models(capsys):
     assert {"BiSeNetR", "SwiftResNet"} <= _listed(capsys, "models", "--realtime") < set(MODELS.names())
     assert _listed(capsys, "--realtime") == _listed(capsys, "models", "--realtime")
     assert _listed(capsys, "models", "--backbone", "Xception-39") == {"BiSeNetX"}
-    assert _listed(capsys, "models", "bisenet", "--backbone", "resnet18") == {"BiSeNetR"}
+    assert _listed(capsys, "models", "bisenet", "--backbone", "resnet18") == {"BiSeNetR", "BiSeNetV1"}
     assert {"PSPNet", "DANet"} <= _listed(capsys, "models", "--dataset", "citys") < set(MODELS.names())
     assert _listed(capsys, "models", "--paper", "eccv 2018") >= {"BiSeNetR", "DeepLabv3PlusR"}
 
@@ -105,7 +108,9 @@ def test_filters_of_models(capsys):
 def test_filters_of_configurations(capsys):
     names = _listed(capsys, "configs")
     assert _listed(capsys, "configs", "--dataset", "cityscapes") == {n for n in names if n.startswith("cityscapes/")}
-    assert _listed(capsys, "configs", "--backbone", "resnet101") == {n for n in names if "_resnet101" in n}
+    assert _listed(capsys, "configs", "--backbone", "resnet101") == {
+        n for n in names if read_yaml(CONFIGS / n).get("model", {}).get("backbone") == "resnet101"
+    }
     assert "cityscapes/bisenetr_resnet18.yaml" in _listed(capsys, "configs", "--realtime")
     assert _listed(capsys, "configs", "pretty-surf-1") == {"cityscapes/fcnresnet_resnet18.yaml"}
 
