@@ -145,36 +145,6 @@ def test_multiply_accumulates_of_the_repositories(model, backbone, height, width
     assert net.macs(height, width) / 1e9 == pytest.approx(FIGURES[model, backbone, height, width], abs=0.006)
 
 
-# Network, classes, options: learnable parameters and, where known, GMAC of inference at 512x1024.
-SIZES = [
-    ("AGLNet", 19, {}, 1_024_332, 12.47),
-    ("CGNet", 19, {}, 496_306, 6.762),
-    ("CGNet", 11, {"m": 3, "n": 15}, 421_634, None),
-    ("ContextNet", 19, {}, 1_008_870, 11.551),
-    ("ContextNet", 11, {}, 1_007_830, None),
-    ("EDANet", 19, {}, 689_485, 8.833),
-    ("ENet", 19, {}, 351_660, 4.037),
-    ("ENet", 11, {}, 350_508, None),
-    ("ERFNet", 20, {}, 2_066_836, 26.61),
-    ("ERFNet", 11, {}, 2_065_090, None),
-    ("ESPNet", 20, {}, 364_569, 4.709),
-    ("ESPNet", 20, {"q": 3}, 202_649, None),
-    ("ESPNet", 20, {"q": 5, "skip": "b1"}, 267_957, None),
-    ("ESPNet", 20, {"skip": "b1"}, 365_109, 4.780),
-    ("ESPNetC", 20, {}, 349_449, 3.470),
-    ("MiniNetV2", 19, {}, 507_243, 6.32),
-]
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(("model", "classes", "options", "parameters", "billions"), SIZES)
-def test_sizes_of_the_repositories(model, classes, options, parameters, billions):
-    net = MODELS.get(model)(classes, **options)
-    assert net.parameter_count() == parameters
-    if billions:
-        assert net.macs(512, 1024) / 1e9 == pytest.approx(billions, rel=1e-3)
-
-
 @pytest.mark.slow
 def test_official_sizes():
     """ICNet's full map is eight times its finest one; PSPNet's zoom factor counts intervals between pixels."""

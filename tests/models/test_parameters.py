@@ -159,6 +159,26 @@ MACS = {
     ("ICNet", "resnet50", 128, 128): 1_057_677_312,
 }
 
+# Networks without a backbone; classes, options: learnable parameters and, where known, GMAC of inference at 512x1024.
+WHOLE = [
+    ("AGLNet", 19, {}, 1_024_332, 12.47),
+    ("CGNet", 19, {}, 496_306, 6.762),
+    ("CGNet", 11, {"m": 3, "n": 15}, 421_634, None),
+    ("ContextNet", 19, {}, 1_008_870, 11.551),
+    ("ContextNet", 11, {}, 1_007_830, None),
+    ("EDANet", 19, {}, 689_485, 8.833),
+    ("ENet", 19, {}, 351_660, 4.037),
+    ("ENet", 11, {}, 350_508, None),
+    ("ERFNet", 20, {}, 2_066_836, 26.61),
+    ("ERFNet", 11, {}, 2_065_090, None),
+    ("ESPNet", 20, {}, 364_569, 4.709),
+    ("ESPNet", 20, {"q": 3}, 202_649, None),
+    ("ESPNet", 20, {"q": 5, "skip": "b1"}, 267_957, None),
+    ("ESPNet", 20, {"skip": "b1"}, 365_109, 4.780),
+    ("ESPNetC", 20, {}, 349_449, 3.470),
+    ("MiniNetV2", 19, {}, 507_243, 6.32),
+]
+
 
 def learnable(block):
     return sum(math.prod(p.shape) for p in block.collect_params().values() if p.grad_req != "null")
@@ -179,5 +199,13 @@ def test_multiply_accumulates(model, backbone, height, width):
     assert (net.macs(height, width) < MACS[model, backbone, height, width]) == net.aux
 
 
+@pytest.mark.parametrize(("model", "classes", "options", "parameters", "billions"), WHOLE)
+def test_sizes_of_networks_without_a_backbone(model, classes, options, parameters, billions):
+    net = MODELS.get(model)(classes, **options)
+    assert net.parameter_count() == parameters
+    if billions:
+        assert net.macs(512, 1024) / 1e9 == pytest.approx(billions, rel=1e-3)
+
+
 def test_every_model_has_figures():
-    assert {model for model, _ in FIGURES} == set(MODELS.names())
+    assert {model for model, _ in FIGURES} | {model for model, *_ in WHOLE} == set(MODELS.names())
