@@ -2,10 +2,13 @@
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV ?= .venv
+JOBS ?= 2
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 STAMP := $(VENV)/.installed
 STAMP_DEV := $(VENV)/.installed-dev
+# Tests side by side, each on one thread.
+PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(JOBS) --dist worksteal
 CODE := mxnetseg tests benchmarks train.py eval.py
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -16,7 +19,7 @@ SHELL := /bin/bash
 
 help: ## list the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
-	@echo "Variables: PYTHON=$(PYTHON)  VENV=$(VENV)  ARGS=<further arguments of quickstart, test, bench>"
+	@echo "Variables: PYTHON=$(PYTHON)  VENV=$(VENV)  JOBS=$(JOBS) (tests side by side)  ARGS=<further arguments of quickstart, test, bench>"
 
 quickstart: $(STAMP) ## install, then generate data, train, evaluate, predict, export: a page shows the result
 	@$(BIN)/python -m mxnetseg quickstart $(ARGS)
@@ -26,10 +29,10 @@ setup: $(STAMP) ## create .venv with everything that running needs
 setup-dev: $(STAMP_DEV) ## the same, with what developing needs
 
 test: $(STAMP_DEV) lint ## check style and run the tests
-	@$(BIN)/python -m pytest -q $(ARGS)
+	@$(PYTEST) $(ARGS)
 
 test-slow: $(STAMP_DEV) ## run the long tests too
-	@$(BIN)/python -m pytest -q -m "slow or not slow" $(ARGS)
+	@$(PYTEST) -m "slow or not slow" $(ARGS)
 
 lint: $(STAMP_DEV) ## check style
 	@$(BIN)/ruff check $(wildcard $(CODE))
