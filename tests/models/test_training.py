@@ -13,7 +13,7 @@ from mxnetseg.registry import MODELS
 
 SIZE, STEPS = (64, 96), 6
 # Learning rate where not 0.005: of networks that are trained by Adam, with far larger steps.
-RATES = {"ENet": 0.05, "ESPNet": 0.15, "MiniNetV2": 0.05}
+RATES = {"SGCPNet": 0.02, "ENet": 0.05, "ESPNet": 0.15, "MiniNetV2": 0.05}
 EVERYDAY = ("FCNMobileNet", "FastSCNN", "SwiftResNet")
 EACH = [name if name in EVERYDAY else pytest.param(name, marks=pytest.mark.slow) for name in MODELS.names()]
 
