@@ -8,7 +8,6 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .config import Config, apply_overrides, load_config
 from .deploy.export import parse_size
 from .engine.atomic import replace_file
 from .engine.lookup import find_checkpoint, refuse_contradictions
@@ -17,6 +16,7 @@ from .progressive import add_refine_arguments, parse_scales, refine_values
 from .registry import DATASETS, MODELS
 
 if TYPE_CHECKING:
+    from .config import Config
     from .data import SegmentationDataset
 
 __all__ = ["HELP", "add_arguments", "evaluation_config", "run"]
@@ -89,6 +89,8 @@ def evaluation_config(args: argparse.Namespace, recorded: dict[str, Any]) -> Con
     ConfigError
         If a value is wrong.
     """
+    from .config import apply_overrides, load_config
+
     values = dict(recorded)
     if args.config:
         given = load_config(args.config).model_dump(mode="json")
@@ -179,12 +181,12 @@ def run(args: argparse.Namespace) -> int:
 
 def _open(args: argparse.Namespace) -> tuple[Path, Any, dict[str, Any], list[Any]]:
     """Checkpoint path, network on all contexts, metadata, contexts."""
-    from .engine.checkpoint import load_model, read_meta
-    from .engine.context import resolve_contexts
-
     if not args.checkpoint:
         raise ConfigError("no checkpoint", "--checkpoint FILE", "train first, or name a file in weights/<model>/")
     path = find_checkpoint(args.checkpoint, args.model)
+    from .engine.checkpoint import load_model, read_meta
+    from .engine.context import resolve_contexts
+
     meta = read_meta(path)
     if "model" in meta:
         refuse_contradictions(_recorded(meta), _typed(args), path.name)
@@ -235,6 +237,7 @@ def _score(args: argparse.Namespace) -> int:
 
 
 def _speed(args: argparse.Namespace) -> int:
+    from .config import load_config
     from .tools.speed import format_speed, measure
 
     if args.checkpoint:
@@ -258,6 +261,7 @@ def _untrained(args: argparse.Namespace) -> tuple[Any, Config, list[Any]]:
     """Network with random weights, for speed alone."""
     if not (args.model or args.config):
         raise ConfigError("neither a checkpoint nor a model", "--checkpoint FILE, or --model NAME for random weights")
+    from .config import load_config
     from .engine.context import resolve_contexts
     from .models import build_model
 

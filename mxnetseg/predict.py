@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .config import EvalConfig, load_config
 from .deploy.export import parse_size
 from .engine.lookup import find_checkpoint
 from .errors import ConfigError, DataError
@@ -93,6 +92,7 @@ class ImageSegmenter:
         crop: tuple[int, int] | None = None,
         multi_scale: bool = False,
     ):
+        from .config import EvalConfig, load_config
         from .engine.inference import Predictor
         from .engine.protocols import describe, historical_scales
 
@@ -146,6 +146,7 @@ class ProgressiveSegmenter:
 
     def describe(self) -> str:
         """Protocol in words."""
+        from .config import EvalConfig
         from .engine.protocols import describe
 
         return describe(EvalConfig(refine=self._refine), self._refine.crop_size)
@@ -226,6 +227,8 @@ def run(args: argparse.Namespace) -> int:
 
 def _refinement(args: argparse.Namespace, meta: dict[str, Any]) -> RefineConfig | None:
     """Settings of a progressive refinement: the options, and what the checkpoint says."""
+    from .config import load_config
+
     recorded = ((meta.get("config") or {}).get("eval") or {}).get("refine")
     refine = refine_values(args, None if args.protocol else recorded)
     if refine and args.protocol:

@@ -7,6 +7,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from .progressive import add_refine_arguments, parse_scales, refine_values
+from .registry import MODELS
 
 if TYPE_CHECKING:
     from .config import Config
@@ -122,6 +123,8 @@ def resolve(args: argparse.Namespace) -> Config:
     UserError
         If a key, value or file is wrong.
     """
+    if args.model:
+        MODELS.entry(args.model)  # a misspelt name is told before the configuration's library is loaded
     from .config import load_config
 
     config = load_config(_source(args), _overrides(args))

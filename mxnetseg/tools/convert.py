@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from ..config import Config, load_config
 from ..errors import CheckpointError, ConfigError
 from ..registry import BACKBONES, DATASETS, MODELS
 
 if TYPE_CHECKING:
     from mxnet import gluon
 
+    from ..config import Config
     from ..convert.conversion import ClassNames
     from ..convert.files import Source
     from ..models.weights import LoadReport
@@ -161,6 +161,8 @@ def _official_arguments(args: argparse.Namespace, classes: int) -> dict[str, Any
 
 def _config(args: argparse.Namespace, names: ClassNames, model: dict[str, Any]) -> Config:
     """Configuration of the checkpoint: the network, and the data and protocol to use it with."""
+    from ..config import load_config
+
     given = load_config(args.config).model_dump(mode="json") if args.config else {}
     data = {**given.get("data", {}), "name": names.data, "options": names.options}
     if given and given["data"]["name"] == names.data:

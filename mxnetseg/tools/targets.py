@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..config import apply_overrides, load_config
 from ..errors import CheckpointError, ConfigError, NameNotFoundError
 from ..registry import MODELS
 
@@ -79,6 +78,7 @@ def open_target(target: str, ctx: Any, settings: Settings) -> Opened:
 
 
 def _build(name: str, backbone: str | None, ctx: Any, settings: Settings) -> Opened:
+    from ..config import apply_overrides, load_config
     from ..models import build_model
 
     values = apply_overrides({"model": {"aux": False}}, settings.overrides)
