@@ -124,8 +124,9 @@ def test_nothing_is_written_unless_every_tensor_has_its_place(published, tmp_pat
 def test_default_name_and_no_overwriting_of_other_files(published, tmp_path, monkeypatch, capsys):
     _, write = published
     monkeypatch.chdir(tmp_path)
+    source = write()
     for _ in range(2):  # the same source may be converted again
-        assert main(["convert", write(), *TINY, "aux=true"]) == 0
+        assert main(["convert", source, *TINY, "aux=true"]) == 0
     assert (tmp_path / "weights" / "tiny" / "published.params").is_file()
     source = write(lambda state: state.update({"head.bias": state["head.bias"] + 1}))
     assert main(["convert", source, *TINY, "aux=true"]) == 2
