@@ -135,6 +135,8 @@ def test_operations_of_the_other_recording(case):
         got = [[b.left, b.top, b.right, b.bottom] for b in boxes]
         assert len(got) == entry["n"] and all(box in got for box in entry["boxes"])
     assert error(certainty(wanted["prob"][0]), wanted["certainty"][0, 0]) < 1e-6
+    # Recorded of half the uncertainty: a score where the refined map's certainty is 0.5 everywhere.
+    assert error(smooth(0.5 * (1 - wanted["certainty"][0, 0]), 5), wanted["median5"][0, 0]) < 1e-6
     points = np.flatnonzero(best_points(1 - wanted["certainty"][0, 0], wanted["point_idx"].size))
     assert set(points) == set(wanted["point_idx"][0])
     assert error(wanted["prob"][0].reshape(5, -1)[:, wanted["point_idx"][0]], wanted["point_sample"][0]) < 1e-5
