@@ -11,7 +11,7 @@ from mxnet.gluon import nn
 from ..registry import MODELS
 from .base import SegmentationModel
 from .layers import ConvModule2d, ConvTransposeModule2d, NormLayer, PooledDownsample, resize_like
-from .layers.pool import global_mean
+from .layers.pool import global_mean, weigh
 from .layers.shuffle import shuffle_channels
 
 __all__ = ["AGLNet", "FactorizedPyramidAttention", "GlobalAttentionUpsample", "SplitShuffleBlock"]
@@ -150,8 +150,8 @@ class GlobalAttentionUpsample(gluon.HybridBlock):
 
     def hybrid_forward(self, F: Any, shallow: Any, deep: Any) -> Any:
         deep = F.slice_like(self.up_conv(deep), F.BlockGrad(shallow), axes=(2, 3))
-        product = deep * F.broadcast_mul(shallow, self.sab(shallow))
-        weighted = F.broadcast_mul(product, self.cab(global_mean(F, product)))
+        product = deep * weigh(F, shallow, self.sab(shallow))
+        weighted = weigh(F, product, self.cab(global_mean(F, product)))
         return product * weighted + deep
 
 

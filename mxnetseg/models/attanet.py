@@ -10,7 +10,7 @@ from mxnet.gluon import nn
 from ..registry import MODELS
 from .base import SegmentationModel
 from .layers import ConvModule2d, FCNHead, NormLayer, resize_like
-from .layers.pool import global_mean
+from .layers.pool import global_mean, weigh
 
 __all__ = ["AttaHead", "AttaNet", "AttentionFusionModule", "StripAttentionModule"]
 
@@ -104,8 +104,8 @@ class AttentionFusionModule(gluon.HybridBlock):
         low = self.conv3x3_low(low)
         both = self.conv1x1_1(F.concat(resize_like(F, high, low), low, dim=1))
         weight = self.conv1x1_2(global_mean(F, both))
-        high = F.broadcast_mul(self.conv3x3_high(high), weight)
-        return resize_like(F, high, low) + F.broadcast_mul(low, 1 - weight)
+        high = weigh(F, self.conv3x3_high(high), weight)
+        return resize_like(F, high, low) + weigh(F, low, 1 - weight)
 
 
 class StripAttentionModule(gluon.HybridBlock):

@@ -11,7 +11,7 @@ from mxnet.gluon import nn
 from ..registry import MODELS
 from .base import SegmentationModel
 from .layers import ConvModule2d, FCNHead, GlobalFlow, NormLayer, resize_like
-from .layers.pool import global_mean
+from .layers.pool import global_mean, weigh
 
 __all__ = ["ARModule", "BiSeNetHead", "BiSeNetR", "BiSeNetX", "FFModule", "SpatialPath"]
 
@@ -172,7 +172,7 @@ class ARModule(gluon.HybridBlock):
 
     def hybrid_forward(self, F: Any, x: Any) -> Any:
         x = self.conv3x3(x)
-        return F.broadcast_mul(x, self.conv1x1(global_mean(F, x)))
+        return weigh(F, x, self.conv1x1(global_mean(F, x)))
 
 
 class FFModule(gluon.HybridBlock):
@@ -201,7 +201,7 @@ class FFModule(gluon.HybridBlock):
 
     def hybrid_forward(self, F: Any, spatial: Any, context: Any) -> Any:
         x = self.proj(F.concat(spatial, context, dim=1))
-        return F.broadcast_mul(x, self.conv1x1_2(self.conv1x1_1(global_mean(F, x)))) + x
+        return weigh(F, x, self.conv1x1_2(self.conv1x1_1(global_mean(F, x)))) + x
 
 
 def _aux_head(num_classes: int, in_channels: int, norm_layer: NormLayer) -> FCNHead:

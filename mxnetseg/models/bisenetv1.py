@@ -12,7 +12,7 @@ from ..registry import MODELS
 from .base import SegmentationModel
 from .bisenet import ARModule, SpatialPath
 from .layers import ConvModule2d, FCNHead, NormLayer, double_like
-from .layers.pool import global_mean
+from .layers.pool import global_mean, weigh
 
 __all__ = ["AttentionFusion", "BiSeNetV1", "ContextPath"]
 
@@ -123,4 +123,4 @@ class AttentionFusion(gluon.HybridBlock):
 
     def hybrid_forward(self, F: Any, spatial: Any, context: Any) -> Any:
         x = self.proj(F.concat(spatial, context, dim=1))
-        return F.broadcast_mul(x, self.attention(global_mean(F, x))) + x
+        return weigh(F, x, self.attention(global_mean(F, x))) + x

@@ -20,7 +20,7 @@ from .layers import (
     resize_like,
     shrunken_size,
 )
-from .layers.pool import global_mean
+from .layers.pool import global_mean, weigh
 from .layers.shuffle import shuffle_channels
 
 __all__ = ["CANetv1", "CANetv1Head", "ContextFlow", "ContextFlowShuffle", "FeatureSelection"]
@@ -224,4 +224,4 @@ class FeatureSelection(gluon.HybridBlock):
 
     def hybrid_forward(self, F: Any, x: Any) -> Any:
         x = self.conv3x3(x)
-        return F.broadcast_mul(x, self.conv1x1(global_mean(F, x))) + x
+        return weigh(F, x, self.conv1x1(global_mean(F, x))) + x

@@ -12,7 +12,7 @@ from ..registry import MODELS
 from .backbones.cifrenet_mobilenet import InvertedBottleneck
 from .base import SegmentationModel
 from .layers import ConvModule2d, NormLayer, PReLU, resize_like
-from .layers.pool import global_mean
+from .layers.pool import global_mean, weigh
 from .layers.shuffle import shuffle_channels
 
 __all__ = ["CIFReNet", "ContextIntegration", "DenseSemanticPyramid", "LongSkipRefinement", "ShuffledScore"]
@@ -91,7 +91,7 @@ class LongSkipRefinement(gluon.HybridBlock):
 
     def hybrid_forward(self, F: Any, low: Any, deep: Any) -> Any:
         weight = F.reshape(self.attention(global_mean(F, deep)), shape=(0, 0, 1, 1))
-        return F.broadcast_mul(self.low(low), weight) + deep
+        return weigh(F, self.low(low), weight) + deep
 
 
 class ContextIntegration(gluon.HybridBlock):

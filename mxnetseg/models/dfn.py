@@ -11,7 +11,7 @@ from mxnet.gluon import nn
 from ..registry import MODELS
 from .base import SegmentationModel
 from .layers import ConvModule2d, GlobalFlow, NormLayer, resize_like
-from .layers.pool import global_mean
+from .layers.pool import global_mean, weigh
 
 __all__ = [
     "BORDER_WIDTH",
@@ -191,7 +191,7 @@ class ChannelAttentionBlock(gluon.HybridBlock):
 
     def hybrid_forward(self, F: Any, low: Any, high: Any) -> Any:
         weight = self.fc(F.concat(global_mean(F, low), global_mean(F, high), dim=1))
-        return F.broadcast_mul(low, F.reshape(weight, shape=(0, 0, 1, 1))) + high
+        return weigh(F, low, F.reshape(weight, shape=(0, 0, 1, 1))) + high
 
 
 class ScoreHead(gluon.HybridBlock):

@@ -9,7 +9,7 @@ from mxnet import gluon
 from ..registry import MODELS
 from .base import SegmentationModel
 from .layers import ConvModule2d, FCNHead, ModulatedDeformableConv2d, NormLayer, resize_like
-from .layers.pool import global_mean
+from .layers.pool import global_mean, weigh
 
 __all__ = ["FaPN", "FaPNHead", "FeatureAlign", "FeatureSelection"]
 
@@ -138,4 +138,4 @@ class FeatureSelection(gluon.HybridBlock):
 
     def hybrid_forward(self, F: Any, x: Any) -> Any:
         score = self.conv1(global_mean(F, x))
-        return self.conv2(F.broadcast_mul(x, score) + x)
+        return self.conv2(weigh(F, x, score) + x)

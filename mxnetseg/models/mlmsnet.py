@@ -12,7 +12,7 @@ from ..registry import MODELS
 from .backbones.mobilenetv3 import make_divisible
 from .base import SegmentationModel
 from .layers import Activation, ConvModule2d, NormLayer
-from .layers.pool import global_mean
+from .layers.pool import global_mean, weigh
 
 __all__ = ["BatchNormAttention", "BottleneckAttention", "MLMSHead", "MLMSNet", "MLMSNetv2", "MultiScaleFusion"]
 
@@ -201,7 +201,7 @@ class MultiScaleFusion(gluon.HybridBlock):
 
     def hybrid_forward(self, F: Any, x: Any) -> Any:
         x = F.concat(x, *(block(x) for block in self.blocks), dim=1)
-        return self.fuse(F.broadcast_mul(x, self.atten(x)))
+        return self.fuse(weigh(F, x, self.atten(x)))
 
 
 class MultiLevelFusion(gluon.HybridBlock):
@@ -225,7 +225,7 @@ class MultiLevelFusion(gluon.HybridBlock):
         self.fuse = ConvModule2d(channels, 1, in_channels=channels, norm_layer=norm_layer)
 
     def hybrid_forward(self, F: Any, x: Any) -> Any:
-        return self.fuse(x + F.broadcast_mul(x, self.atten(x)))
+        return self.fuse(x + weigh(F, x, self.atten(x)))
 
 
 class BatchNormAttention(gluon.HybridBlock):

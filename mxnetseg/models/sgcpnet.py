@@ -12,6 +12,7 @@ from ..registry import MODELS
 from .base import SegmentationModel
 from .layers import ConvModule2d, NormLayer, set_momentum
 from .layers.activation import ACTIVATIONS
+from .layers.pool import weigh
 from .layers.resize import double_like
 
 __all__ = ["SGCPHead", "SGCPNet", "TopDown", "TwoWay", "WeightedFusion"]
@@ -164,8 +165,7 @@ class WeightedFusion(gluon.HybridBlock):
         weight = F.reshape(F.relu(weight), shape=(-1, 1, 1, 1, 1))
         weight = F.broadcast_div(weight, F.sum(weight, axis=0, keepdims=True) + 1e-4)
         parts = (
-            F.broadcast_mul(x, F.squeeze(F.slice_axis(weight, axis=0, begin=i, end=i + 1), axis=0))
-            for i, x in enumerate(maps)
+            weigh(F, x, F.squeeze(F.slice_axis(weight, axis=0, begin=i, end=i + 1), axis=0)) for i, x in enumerate(maps)
         )
         return ACTIVATIONS["swish"](F, F.add_n(*parts))
 

@@ -50,6 +50,7 @@ CASES = {
         sym.rsqrt(sym.abs(X) + 1),
     ],
     "clip": [sym.clip(X, 0, 0.5)],
+    "hard_sigmoid": [sym.hard_sigmoid(X, alpha=1 / 6, beta=0.5)],
     "identity": [sym.Dropout(X, p=0.5) + 1, sym.BlockGrad(X) + 1, sym.identity(X) + 1, sym.cast(X, "float32") + 1],
     "reduce": [
         sym.mean(X, axis=2),

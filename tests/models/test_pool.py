@@ -5,6 +5,8 @@ import pytest
 from mxnet import autograd, gluon, nd
 
 from mxnetseg.models.layers import adaptive_avg_pool_like, shrunken_size
+from mxnetseg.models.layers.mode import inference_graph
+from mxnetseg.models.layers.pool import global_mean, weigh
 
 SIZES = [(16, 33), (9, 4), (5, 5), (1, 3), (2, 1)]
 
@@ -65,3 +67,34 @@ def test_bins_are_those_of_mxnet():
         np.testing.assert_allclose(
             got.asnumpy(), nd.contrib.AdaptiveAvgPooling2D(x, output_size=out).asnumpy(), atol=1e-6
         )
+
+
+def test_global_mean_and_its_gradient():
+    x = nd.random.normal(2, 1, shape=(2, 3, 7, 9))
+    x.attach_grad()
+    with autograd.record():
+        mean = global_mean(nd, x)
+    upstream = nd.random.normal(shape=mean.shape)
+    mean.backward(upstream)
+    np.testing.assert_allclose(mean.asnumpy(), x.asnumpy().mean((2, 3), keepdims=True), rtol=1e-6)
+    np.testing.assert_allclose(x.grad.asnumpy(), np.broadcast_to(upstream.asnumpy() / 63, x.shape), rtol=1e-6)
+    with inference_graph():
+        np.testing.assert_allclose(global_mean(nd, x).asnumpy(), mean.asnumpy(), rtol=1e-6)
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 1, 1), (1, 1, 4, 5), (2, 3, 4, 5)], ids=["channels", "pixels", "all"])
+def test_weigh_and_its_gradients(shape):
+    x, weight = nd.random.normal(shape=(2, 3, 4, 5)), nd.random.normal(shape=shape)
+    for array in (x, weight):
+        array.attach_grad()
+    with autograd.record():
+        product = weigh(nd, x, weight)
+    upstream = nd.random.normal(shape=x.shape)
+    product.backward(upstream)
+    axes = tuple(axis for axis, length in enumerate(shape) if length != x.shape[axis])
+    expected = (upstream * x).asnumpy().sum(axes, keepdims=True)
+    np.testing.assert_allclose(product.asnumpy(), x.asnumpy() * weight.asnumpy(), rtol=1e-6)
+    np.testing.assert_allclose(x.grad.asnumpy(), upstream.asnumpy() * weight.asnumpy(), rtol=1e-6)
+    np.testing.assert_allclose(weight.grad.asnumpy(), expected, rtol=1e-4, atol=1e-5)
+    with inference_graph():
+        np.testing.assert_array_equal(weigh(nd, x, weight).asnumpy(), product.asnumpy())

@@ -201,6 +201,11 @@ def _clip(g: Writer, o: Operator) -> str:
     return g("Clip", o.inputs[0], float(o.get("a_min")), float(o.get("a_max")))
 
 
+@_converter("hard_sigmoid")
+def _hard_sigmoid(g: Writer, o: Operator) -> str:
+    return g("HardSigmoid", o.inputs[0], alpha=o.get("alpha", 0.2), beta=o.get("beta", 0.5))
+
+
 @_converter("Dropout", "BlockGrad", "_copy")
 def _identity(g: Writer, o: Operator) -> str:
     o.expect(mode="training")

@@ -9,7 +9,7 @@ from mxnet.gluon import nn
 
 from ...registry import BACKBONES
 from ..layers import ConvModule2d, DepthwiseSeparableConv2d, NormLayer, resize_like
-from ..layers.pool import global_mean
+from ..layers.pool import global_mean, weigh
 from .base import Backbone, require_stride
 
 __all__ = ["DFANetXception", "DFAStage", "Widths", "XceptionUnit", "dfanet_xception_a", "dfanet_xception_b"]
@@ -93,7 +93,7 @@ class DFAStage(gluon.HybridBlock):
             x = units(merge(F.concat(x, previous[number], dim=1)) if merge else x)
             results.append(x)
         vector = F.reshape(self.fc(global_mean(F, x)), shape=(0, 0, 1, 1))
-        return (*results, F.broadcast_mul(x, self.fca(vector)))
+        return (*results, weigh(F, x, self.fca(vector)))
 
     @staticmethod
     def _units(in_channels: int, inner: int, outer: int, depth: int, norm: NormLayer) -> nn.HybridSequential:

@@ -9,7 +9,7 @@ from mxnet.gluon import nn
 
 from ...registry import BACKBONES
 from ..layers import Activation, NormLayer
-from ..layers.pool import global_mean
+from ..layers.pool import global_mean, weigh
 from .base import Backbone, require_stride
 
 __all__ = [
@@ -167,7 +167,7 @@ class SqueezeExcite(gluon.HybridBlock):
         self.fc.add(nn.Dense(channels, in_units=hidden, weight_initializer=small), Activation(gate))
 
     def hybrid_forward(self, F: Any, x: Any) -> Any:
-        return F.broadcast_mul(x, F.reshape(self.fc(global_mean(F, x)), shape=(0, 0, 1, 1)))
+        return weigh(F, x, F.reshape(self.fc(global_mean(F, x)), shape=(0, 0, 1, 1)))
 
 
 def _conv(

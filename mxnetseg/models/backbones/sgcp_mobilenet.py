@@ -9,7 +9,7 @@ from mxnet.gluon import nn
 
 from ...registry import BACKBONES
 from ..layers import ConvModule2d, NormLayer
-from ..layers.pool import global_mean
+from ..layers.pool import global_mean, weigh
 from .base import Backbone, require_stride
 
 __all__ = ["ExcitedResidual", "NormalizedExcite", "SGCPMobileNet", "sgcp_mobilenet"]
@@ -120,7 +120,7 @@ class NormalizedExcite(gluon.HybridBlock):
         self.excite = ConvModule2d(channels, 1, in_channels=hidden, norm_layer=norm, activation="hard_sigmoid")
 
     def hybrid_forward(self, F: Any, x: Any) -> Any:
-        return F.broadcast_mul(x, self.excite(self.squeeze(global_mean(F, x))))
+        return weigh(F, x, self.excite(self.squeeze(global_mean(F, x))))
 
 
 @BACKBONES.register("sgcp_mobilenet", channels=(16, 24, 48, 96), strides=(32,))

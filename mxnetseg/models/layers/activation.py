@@ -13,7 +13,7 @@ __all__ = ["ACTIVATIONS", "Activation", "PReLU"]
 
 
 def _hard_sigmoid(F: Any, x: Any) -> Any:
-    return F.clip(x + 3.0, 0.0, 6.0) / 6.0
+    return F.hard_sigmoid(x, alpha=1 / 6, beta=0.5)
 
 
 ACTIVATIONS: dict[str, Callable[[Any, Any], Any]] = {

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from .mode import building_for_inference
 from .resize import mix_pixels, size_of
 
-__all__ = ["adaptive_avg_pool_like", "first_maxima", "global_mean", "halved", "shrunken_size", "unpool"]
+__all__ = ["adaptive_avg_pool_like", "first_maxima", "global_mean", "halved", "shrunken_size", "unpool", "weigh"]
 
 
 def shrunken_size(F: Any, x: Any, factor: int) -> Any:
@@ -109,5 +110,24 @@ def halved(F: Any, x: Any) -> Any:
 
 
 def global_mean(F: Any, x: Any) -> Any:
-    """Average (N, C, 1, 1) of each channel of (N, C, H, W); its backward pass is many times faster than pooling's."""
-    return F.mean(x, axis=(2, 3), keepdims=True)
+    """Average (N, C, 1, 1) of each channel of (N, C, H, W).
+
+    While training, a product with equal weights: the backward pass of MXNet's global pooling is 90 times
+    slower on CPU, and the forward pass of its ``mean`` six times.
+    """
+    if building_for_inference():
+        return F.Pooling(x, global_pool=True, pool_type="avg", kernel=(1, 1))
+    channel = F.slice_axis(F.slice_axis(F.BlockGrad(x), axis=0, begin=0, end=1), axis=1, begin=0, end=1)
+    weight = F.softmax(F.zeros_like(F.reshape(channel, shape=(1, -1))))
+    mean = F.FullyConnected(F.reshape(x, shape=(0, 0, -1)), weight, num_hidden=1, no_bias=True, flatten=False)
+    return F.expand_dims(mean, axis=3)
+
+
+def weigh(F: Any, x: Any, weight: Any) -> Any:
+    """Product of `x` (N, C, H, W) and `weight`, of the same shape or with axes of length 1.
+
+    While training, the weight is repeated first: the backward pass of ``broadcast_mul`` is several times slower on CPU.
+    """
+    if building_for_inference():
+        return F.broadcast_mul(x, weight)
+    return x * F.broadcast_like(weight, F.BlockGrad(x))
