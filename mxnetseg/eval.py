@@ -102,11 +102,7 @@ def evaluation_config(args: argparse.Namespace, recorded: dict[str, Any]) -> Con
             values["data"] = {k: v for k, v in (values.get("data") or {}).items() if k in ("base_size", "crop_size")}
         values = apply_overrides(values, [f"data.name={name}"])
     evaluation = values.get("eval") or {}
-    # A protocol named on the command line replaces the refinement of the checkpoint.
-    refine = refine_values(args, None if args.protocol else evaluation.get("refine"))
-    if refine and args.protocol:
-        raise ConfigError(f"--protocol {args.protocol} with the sizes of a progression", "one of the two")
-    values["eval"] = {**evaluation, "refine": refine}
+    values["eval"] = {**evaluation, "refine": refine_values(args, evaluation.get("refine"))}
     config = load_config(values, args.overrides)
     if args.data_root:
         config.data.root = args.data_root

@@ -230,10 +230,7 @@ def _refinement(args: argparse.Namespace, meta: dict[str, Any]) -> RefineConfig 
     from .config import load_config
 
     recorded = ((meta.get("config") or {}).get("eval") or {}).get("refine")
-    refine = refine_values(args, None if args.protocol else recorded)
-    if refine and args.protocol:
-        raise ConfigError(f"--protocol {args.protocol} with the sizes of a progression", "one of the two")
-    return load_config({"eval": {"refine": refine}}).eval.refine
+    return load_config({"eval": {"refine": refine_values(args, recorded)}}).eval.refine
 
 
 def _segment(item: Item, segmenter: ImageSegmenter | ProgressiveSegmenter, output: _Output, max_pixels: int) -> None:

@@ -68,9 +68,9 @@ def refine_values(args: argparse.Namespace, recorded: dict[str, Any] | None = No
     Parameters
     ----------
     args : Namespace
-        Parsed options of :func:`add_refine_arguments`, and ``scales``.
+        Parsed options of :func:`add_refine_arguments`, ``scales`` and, where the command has it, ``protocol``.
     recorded : dict, optional
-        Section that they change.
+        Section that they change; a protocol on the command line stands in its place.
 
     Returns
     -------
@@ -80,9 +80,13 @@ def refine_values(args: argparse.Namespace, recorded: dict[str, Any] | None = No
     Raises
     ------
     ConfigError
-        If there are options, but no scales.
+        If there are options, but no scales, or scales and a protocol.
     """
     sizes = [size for part in args.scales or () if isinstance(part, list) for size in part]
+    if protocol := getattr(args, "protocol", None):
+        recorded = None
+        if sizes:
+            raise ConfigError(f"--protocol {protocol} with the sizes of a progression", "one of the two")
     given: dict[str, Any] = {key: getattr(args, key) for key in _KEYS if getattr(args, key) is not None}
     given |= {key: value[::-1] for key in ("crop_size", "input_size") if (value := getattr(args, key))}
     if args.refinement:
