@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import warnings
 from pathlib import Path
 
 import cv2
@@ -11,13 +12,29 @@ from PIL import Image, ImageFile
 
 from ..errors import DataError
 
-__all__ = ["IMAGE_SUFFIXES", "ColorMaskError", "DamagedSampleError", "open_strictly", "read_mask", "read_rgb"]
+__all__ = [
+    "IMAGE_SUFFIXES",
+    "MAX_PIXELS",
+    "ColorMaskError",
+    "DamagedSampleError",
+    "LossyMaskError",
+    "open_strictly",
+    "read_mask",
+    "read_rgb",
+]
 
+# Larger images are refused before they are decoded: a file of 100 kB can hold 100 million pixels.
+MAX_PIXELS = 100_000_000
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".ppm")
 
 # The orientation tag is ignored because masks, drawn on the stored pixels, do not carry it.
 _FLAGS = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
+_LOSSY = ("JPEG", "MPO", "JPEG2000")
 _END_MARKERS = {b"\xff\xd8": b"\xff\xd9", b"\x89P": b"IEND"}
+
+
+# Pixels are counted here; Pillow's own limit warns from 89 million on.
+warnings.simplefilter("ignore", Image.DecompressionBombWarning)
 
 
 class DamagedSampleError(DataError):
@@ -26,6 +43,10 @@ class DamagedSampleError(DataError):
 
 class ColorMaskError(DataError):
     """A mask that holds colours instead of class ids."""
+
+
+class LossyMaskError(DataError):
+    """A mask whose compression has changed the class ids."""
 
 
 def read_bytes(path: Path) -> bytes:
@@ -48,6 +69,24 @@ def open_strictly(source: Path | io.BytesIO) -> Image.Image:
     return Image.open(source)
 
 
+def _check_size(content: bytes, path: Path) -> str:
+    """Refuse what has too many pixels for its header alone; return the format, "" where Pillow does not know it."""
+    try:
+        with open_strictly(io.BytesIO(content)) as image:
+            (width, height), kind = image.size, image.format or ""
+    except Image.DecompressionBombError as error:
+        raise _too_large(path, str(error)) from error
+    except Exception:  # damaged, or of a format of OpenCV alone: decoding tells
+        return ""
+    if width * height > MAX_PIXELS:
+        raise _too_large(path, f"{width}x{height} are {width * height / 1e6:.0f} million pixels")
+    return kind
+
+
+def _too_large(path: Path, why: str) -> DamagedSampleError:
+    return DamagedSampleError(f"{path}: {why}", f"at most {MAX_PIXELS / 1e6:.0f} million pixels", "cut it into tiles")
+
+
 def _check_complete(content: bytes, path: Path) -> None:
     """Refuse truncated files, which OpenCV decodes without an error."""
     marker = _END_MARKERS.get(content[:2])
@@ -57,6 +96,14 @@ def _check_complete(content: bytes, path: Path) -> None:
         open_strictly(io.BytesIO(content)).load()
     except Exception as error:
         raise DamagedSampleError(f"{path}: {error}", "a complete image", "copy or download it again") from error
+
+
+def _decode(content: bytes, flags: int) -> np.ndarray | None:
+    """Pixels as OpenCV gives them; None where it cannot."""
+    try:
+        return cv2.imdecode(np.frombuffer(content, np.uint8), flags)
+    except cv2.error:
+        return None
 
 
 def read_rgb(path: Path) -> np.ndarray:
@@ -74,14 +121,12 @@ def read_rgb(path: Path) -> np.ndarray:
     Raises
     ------
     DamagedSampleError
-        If the file is missing, empty, truncated or not an image.
+        If the file is missing, empty, truncated, not an image, or has more than :data:`MAX_PIXELS`.
     """
     content = read_bytes(path)
+    _check_size(content, path)
     _check_complete(content, path)
-    try:
-        image = cv2.imdecode(np.frombuffer(content, np.uint8), _FLAGS)
-    except cv2.error:
-        image = None
+    image = _decode(content, _FLAGS)
     if image is None:
         raise DamagedSampleError(f"{path}: not an image", "JPEG, PNG or another format that OpenCV reads")
     return image
@@ -101,14 +146,23 @@ def read_mask(path: Path) -> np.ndarray:
     Raises
     ------
     DamagedSampleError
-        If the file cannot be decoded.
+        If the file cannot be decoded, or has more than :data:`MAX_PIXELS`.
     ColorMaskError
         If the file holds colours instead of ids.
+    LossyMaskError
+        If the file was compressed with loss (JPEG), which changes the ids along every border.
     """
     content = read_bytes(path)
+    kind = _check_size(content, path)
+    if kind in _LOSSY:
+        raise LossyMaskError(
+            f"{path}: {kind}: compression changes the ids along every border",
+            "a mask compressed without loss (PNG)",
+            "export the masks again as PNG; repairing does not work",
+        )
     # PNG whose header says grey of 8 or 16 bits and whose end is there: OpenCV is faster and sees the same.
     if content[24:26] in (b"\x08\x00", b"\x10\x00") and content[:4] == b"\x89PNG" and b"IEND" in content[-64:]:
-        mask = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
+        mask = _decode(content, cv2.IMREAD_UNCHANGED)
         if mask is not None and mask.ndim == 2:
             return mask
     return _read_mask_with_pillow(content, path)

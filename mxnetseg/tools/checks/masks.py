@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from ...data.base import SegmentationDataset
-from ...data.images import ColorMaskError, DamagedSampleError, open_strictly
+from ...data.images import ColorMaskError, DamagedSampleError, LossyMaskError, open_strictly
 from ...data.labels import IGNORE
 from ...data.palettes import voc_palette
 from ...errors import DataError
@@ -17,7 +17,6 @@ from .findings import Finding
 
 __all__ = ["histogram", "look_at_mask"]
 
-_LOSSY = ("JPEG", "MPO", "JPEG2000")
 _SCREEN_COLORS = {(0, 0, 0), (255, 255, 255), (224, 224, 192)}  # how void is usually drawn
 _PHOTO = 256  # more colours than any palette has
 
@@ -50,6 +49,9 @@ def look_at_mask(dataset: SegmentationDataset, index: int, counts: dict[int, int
     except ColorMaskError as error:
         yield _colors(dataset, path, photo, error)
         return
+    except LossyMaskError as error:
+        yield Finding("lossy-mask", str(path), _cause(error, path), error.remedy)
+        return
     except DataError as error:
         yield Finding("label-range", str(path), _cause(error, path), error.remedy)
         return
@@ -76,15 +78,12 @@ def _out_of_range(dataset: SegmentationDataset, path: Path, raw: np.ndarray) -> 
 
 
 def _form(dataset: SegmentationDataset, path: Path, raw: np.ndarray) -> Iterator[Finding]:
-    """Yield what the file's format says: loss, frames, a palette that contradicts the ids."""
+    """Yield what the file's format says: frames, a palette that contradicts the ids."""
     try:
         image = Image.open(path)
     except (OSError, Image.DecompressionBombError):  # a format or size that only OpenCV reads
         return
     with image:
-        if image.format in _LOSSY:
-            cause = f"{image.format}: compression changes the ids along every border"
-            yield Finding("lossy-mask", str(path), cause, "export the masks again as PNG; repairing does not work")
         if getattr(image, "n_frames", 1) > 1:
             cause = f"{image.n_frames} frames, only the first is read"
             yield Finding("multi-frame", str(path), cause, "write one file per frame")
