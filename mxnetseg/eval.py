@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from .deploy.export import parse_size
 from .engine.atomic import replace_file
-from .engine.lookup import find_checkpoint, refuse_contradictions
+from .engine.lookup import find_checkpoint, refuse_contradictions, refuse_other_classes
 from .errors import ConfigError
 from .progressive import add_refine_arguments, parse_scales, refine_values
 from .registry import DATASETS, MODELS
 
 if TYPE_CHECKING:
     from .config import Config
-    from .data import SegmentationDataset
 
 __all__ = ["HELP", "add_arguments", "evaluation_config", "run"]
 
@@ -159,17 +158,6 @@ def _typed(args: argparse.Namespace) -> dict[str, Any]:
     return {"model": name, "backbone": args.backbone, "dilate": args.dilate, "aux": args.aux}
 
 
-def _check_classes(checkpoint: Path, meta: dict[str, Any], dataset: SegmentationDataset) -> None:
-    trained = list(meta.get("classes") or [])
-    if trained and trained != list(dataset.classes):
-        raise ConfigError(
-            f"{checkpoint.name} was trained for {meta.get('data')} ({len(trained)} classes), "
-            f"{dataset.name} has {'other' if len(trained) == len(dataset.classes) else len(dataset.classes)} classes",
-            "a data set with the classes of the checkpoint",
-            f"use --data {meta.get('data')}, or another checkpoint",
-        )
-
-
 def run(args: argparse.Namespace) -> int:
     """Score or time a checkpoint."""
     return _speed(args) if args.purpose == "speed" else _score(args)
@@ -202,7 +190,7 @@ def _score(args: argparse.Namespace) -> int:
     config = evaluation_config(args, meta.get("config") or {})
     split = args.split or (config.data.test_split if args.mode == "test" else config.data.val_split)
     dataset = build_dataset(config.data, split)
-    _check_classes(path, meta, dataset)
+    refuse_other_classes(path.name, meta, dataset)
     if args.mode == "val" and dataset.samples[0].mask is None:
         raise ConfigError(
             f"{dataset.name} {split} has no masks to score", "a split with masks", "--mode test, or --split"

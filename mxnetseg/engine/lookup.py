@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..errors import CheckpointError, ConfigError, suggest
 from ..registry import MODELS
 
-__all__ = ["find_checkpoint", "refuse_contradictions"]
+if TYPE_CHECKING:
+    from ..data import SegmentationDataset
+
+__all__ = ["find_checkpoint", "refuse_contradictions", "refuse_other_classes"]
 
 
 def find_checkpoint(name: str | Path, model: str | None = None, weights: str | Path = "weights") -> Path:
@@ -65,6 +68,24 @@ def refuse_contradictions(recorded: Mapping[str, Any], typed: Mapping[str, Any],
     ]
     if wrong:
         raise ConfigError("\n".join(wrong), "the checkpoint's own values", "leave these flags away")
+
+
+def refuse_other_classes(checkpoint: str, meta: Mapping[str, Any], dataset: SegmentationDataset) -> None:
+    """Refuse a data set whose classes are not those of a checkpoint, as far as its metadata name them.
+
+    Raises
+    ------
+    ConfigError
+        Naming both data sets.
+    """
+    trained = list(meta.get("classes") or [])
+    if trained and trained != list(dataset.classes):
+        raise ConfigError(
+            f"{checkpoint} was trained for {meta.get('data')} ({len(trained)} classes), "
+            f"{dataset.name} has {'other' if len(trained) == len(dataset.classes) else len(dataset.classes)} classes",
+            "a data set with the classes of the checkpoint",
+            f"use --data {meta.get('data')}, or another checkpoint",
+        )
 
 
 def _same(a: Any, b: Any) -> bool:
