@@ -9,7 +9,7 @@ from .errors import ConfigError, suggest
 
 __all__ = ["CONFIGS", "find_config", "shipped"]
 
-CONFIGS = Path(__file__).resolve().parent.parent / "configs"
+CONFIGS = Path(__file__).resolve().parent / "configs"
 _ALIASES = re.compile(r"^aliases: *\[([^\]]*)\]", re.M)
 
 
@@ -30,8 +30,8 @@ def find_config(source: str | Path, folder: Path = CONFIGS) -> Path:
     Parameters
     ----------
     source : str or Path
-        A file; or a shipped configuration: ``cityscapes/pspnet_resnet101``, its last part where that is
-        unambiguous, or an alias such as ``pretty-surf-1``.
+        A file; or a shipped configuration: ``cityscapes/pspnet_resnet101`` (with or without ``configs/`` before
+        it), its last part where that is unambiguous, or an alias such as ``pretty-surf-1``.
     folder : Path
         Where the shipped ones are.
 
@@ -47,7 +47,7 @@ def find_config(source: str | Path, folder: Path = CONFIGS) -> Path:
     if Path(source).is_file():
         return Path(source)
     catalog = shipped(folder)
-    wanted = str(source).lower().removesuffix(".yaml")
+    wanted = str(source).lower().removesuffix(".yaml").removeprefix("configs/")
     names = {file: {file[:-5], Path(file).stem, *aliases} for file, aliases in catalog.items()}
     found = [file for file, known in names.items() if wanted in known]
     if len(found) > 1:

@@ -123,7 +123,7 @@ def _steps(checkpoint: Path) -> list[tuple[str, str]]:
     return [
         ("Segment your own pictures with this network", f"mxnetseg predict PICTURE --checkpoint {checkpoint}"),
         ("See which models, data sets and configurations there are", "mxnetseg list models\nmxnetseg list configs"),
-        ("Train on CamVid", "mxnetseg train --config configs/camvid/swiftresnet_resnet18.yaml --ctx cpu"),
-        ("Train on your own images: copy this file and edit it", "configs/custom/example.yaml"),
+        ("Train on CamVid", "mxnetseg train --config camvid/swiftresnet_resnet18 --ctx cpu"),
+        ("Train on your own images: copy this file and edit it", str(CONFIGS / "custom" / "example.yaml")),
         ("Check this installation", "mxnetseg doctor"),
     ]

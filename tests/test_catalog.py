@@ -219,8 +219,17 @@ def test_name_of_two_rows_is_refused_with_both(capsys):
     assert "cityscapes/bisenetr_resnet18 or pascal_voc/deeplabv3plusr_resnet101" in message
 
 
-@pytest.mark.parametrize("word", ["cityscapes/danet_resnet101", "danet_resnet101", "Cityscapes/DANet_resnet101.yaml"])
-def test_shipped_file_is_found_by_name(word):
+@pytest.mark.parametrize(
+    "word",
+    [
+        "cityscapes/danet_resnet101",
+        "danet_resnet101",
+        "Cityscapes/DANet_resnet101.yaml",
+        "configs/cityscapes/danet_resnet101.yaml",
+    ],
+)
+def test_shipped_file_is_found_by_name_from_anywhere(word, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     assert find_config(word) == CONFIGS / "cityscapes" / "danet_resnet101.yaml"
 
 

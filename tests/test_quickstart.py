@@ -68,4 +68,5 @@ def test_next_steps_of_the_page_are_understood():
             if line.startswith("mxnetseg "):
                 cli.parse(line.split()[1:])
             else:
-                load_config(CONFIGS.parent / line)
+                assert Path(line).is_relative_to(CONFIGS)
+                load_config(line)
