@@ -1,17 +1,11 @@
 """Checkpoints: MXNet's own .params format, with metadata, a checksum and atomic replacement.
 
 A file is an ordinary ``.params`` file (any MXNet reads it with ``load_parameters`` or ``mx.nd.load``), followed by
-a trailer::
-
-    JSON metadata | length of the JSON, 8 bytes little endian | SHA-256 of all before, 32 bytes | b"MXNETSEG-TRAIL-1"
-
-MXNet's header has 8 reserved bytes, which it ignores; they hold ``b"MXNETSEG"``, so that a file that lost its trailer
-is known to be damaged. Nothing is pickled.
+a trailer (see :mod:`mxnetseg.models.params_file`). Nothing is pickled.
 """
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import hashlib
 import json
@@ -19,12 +13,14 @@ import os
 import struct
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import mxnet as mx
 from mxnet import nd
+from pydantic import BaseModel, Field, ValidationError
 
 from ..errors import CheckpointError
+from ..models.params_file import FOOTER, LIST, MAGIC, MARK, damaged, parse_meta, read_params_file
 from .atomic import replace_file
 
 if TYPE_CHECKING:
@@ -32,10 +28,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Checkpoint", "load_checkpoint", "load_model", "read_meta", "save_checkpoint"]
 
-_MARK = b"MXNETSEG"
-_MAGIC = b"MXNETSEG-TRAIL-1"
-_LIST = 0x112  # kMXAPINDArrayListMagic
-_FOOTER = 8 + 32 + len(_MAGIC)
 _EXTRA = "extra:"
 
 
@@ -60,7 +52,7 @@ class Checkpoint:
 
 def _serialize(arrays: dict[str, nd.NDArray]) -> bytearray:
     """MXNet's list format; each array in MXNet's own encoding, on the CPU."""
-    out = bytearray(struct.pack("<Q8sQ", _LIST, _MARK, len(arrays)))
+    out = bytearray(struct.pack("<Q8sQ", LIST, MARK, len(arrays)))
     for array in arrays.values():
         out += array.as_in_context(mx.cpu()).__getstate__()["handle"]
     out += struct.pack("<Q", len(arrays))
@@ -105,7 +97,7 @@ def save_checkpoint(
     data = _serialize({**params, **{_EXTRA + name: array for name, array in (extra or {}).items()}})
     text = json.dumps(meta, ensure_ascii=False).encode()
     data += text + struct.pack("<Q", len(text))
-    data += hashlib.sha256(data).digest() + _MAGIC
+    data += hashlib.sha256(data).digest() + MAGIC
     checksum = hashlib.sha256(data).hexdigest()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -122,43 +114,6 @@ def save_checkpoint(
     return checksum
 
 
-def _damaged(path: Path, why: str) -> CheckpointError:
-    return CheckpointError(f"{path} is damaged: {why}", "a complete checkpoint", "use another one, or copy it again")
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        near = sorted(path.parent.glob("*.params")) if path.parent.is_dir() else []
-        hint = f"in that folder: {', '.join(p.name for p in near[:5])}" if near else ""
-        raise CheckpointError(f"cannot read {path}: {error.strerror}", "an existing checkpoint", hint) from error
-
-
-def _split(path: Path, data: bytes) -> tuple[dict[str, Any], bool]:
-    """Metadata of verified contents, and whether the file is one of ours."""
-    if len(data) < 16 or struct.unpack_from("<Q", data)[0] != _LIST:
-        raise CheckpointError(f"{path} is not an MXNet parameter file", "a .params or .state file")
-    ours = data[8:16] == _MARK
-    if not ours and not data.endswith(_MAGIC):
-        return {}, False
-    if not (ours and data.endswith(_MAGIC)):
-        raise _damaged(path, "its end is missing" if ours else "its header was changed")
-    body = len(data) - _FOOTER
-    if hashlib.sha256(memoryview(data)[: body + 8]).digest() != data[body + 8 : body + 40]:
-        raise _damaged(path, "its checksum does not match")
-    length = struct.unpack_from("<Q", data, body)[0]
-    return json.loads(data[body - length : body]), True
-
-
-def _check_side_file(path: Path, data: bytes) -> None:
-    side = path.with_name(path.name + ".sha256")
-    with contextlib.suppress(OSError):
-        words = side.read_text().split()
-        if words and words[0] != hashlib.sha256(data).hexdigest():
-            raise _damaged(path, f"its checksum is not the one in {side.name}")
-
-
 def load_checkpoint(path: str | Path) -> Checkpoint:
     """Read and verify a checkpoint, or a plain ``save_parameters`` file (whose metadata are empty).
 
@@ -167,18 +122,7 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
     CheckpointError
         If the file is missing, damaged, or no parameter file.
     """
-    path = Path(path)
-    data = _read(path)
-    meta, ours = _split(path, data)
-    if not ours:
-        _check_side_file(path, data)
-    try:
-        arrays = nd.load_frombuffer(data)
-    except (mx.MXNetError, ValueError) as error:
-        raise _damaged(path, "MXNet cannot read its arrays") from error
-    if not isinstance(arrays, dict):
-        raise CheckpointError(f"{path} holds arrays without names", "a file of named parameters")
-    params = {name.removeprefix("arg:").removeprefix("aux:"): a for name, a in arrays.items()}
+    params, meta = read_params_file(Path(path))
     extra = {name.removeprefix(_EXTRA): params.pop(name) for name in list(params) if name.startswith(_EXTRA)}
     return Checkpoint(params, meta, extra)
 
@@ -196,17 +140,15 @@ def read_meta(path: str | Path) -> dict[str, Any]:
         with path.open("rb") as file:
             file.seek(0, os.SEEK_END)
             size = file.tell()
-            file.seek(max(0, size - _FOOTER))
+            file.seek(max(0, size - FOOTER))
             footer = file.read()
-            if size < _FOOTER or not footer.endswith(_MAGIC):
+            if size < FOOTER or not footer.endswith(MAGIC):
                 return {}
-            length = struct.unpack_from("<Q", footer)[0]
-            file.seek(max(0, size - _FOOTER - length))
-            return json.loads(file.read(length))
+            length = min(struct.unpack_from("<Q", footer)[0], size - FOOTER)
+            file.seek(size - FOOTER - length)
+            return parse_meta(path, file.read(length))
     except OSError as error:
         raise CheckpointError(f"cannot read {path}: {error.strerror}", "an existing checkpoint") from error
-    except ValueError as error:
-        raise _damaged(path, "its metadata are not readable") from error
 
 
 def load_model(
@@ -242,8 +184,20 @@ def load_model(
             "a file written by `mxnetseg train`",
             "plain parameter files: name the network yourself and use its load_parameters",
         )
-    # The weights are in the file: no other source is consulted.
-    values = {**checkpoint.meta["model"], "pretrained": False, "init": None}
-    model = build_model(ModelConfig(**values), checkpoint.meta["num_classes"])
+    try:
+        facts = _Facts.model_validate(checkpoint.meta)
+        # The weights are in the file: no other source is consulted.
+        config = ModelConfig(**{**facts.model, "pretrained": False, "init": None})
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise damaged(path, f"metadata {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+    model = build_model(config, facts.num_classes)
     load_strictly(model, checkpoint.params, str(path), ctx or mx.cpu())
     return model, checkpoint
+
+
+class _Facts(BaseModel):
+    """What the metadata of a network's weights must say."""
+
+    model: dict[str, Any]
+    num_classes: Annotated[int, Field(gt=0, le=32767)]

@@ -9,9 +9,7 @@ from typing import Any
 import numpy as np
 from mxnet import gluon, nd
 
-from ..errors import CheckpointError
-
-__all__ = ["LoadReport", "load_arrays", "read_arrays"]
+__all__ = ["LoadReport", "load_arrays"]
 
 
 @dataclass
@@ -90,22 +88,3 @@ def load_arrays(
         filled.add(target)
     report.missing = [name for name in parameters if name not in filled]
     return report
-
-
-def read_arrays(path: str) -> dict[str, nd.NDArray]:
-    """Read an MXNet ``.params`` file; the ``arg:`` and ``aux:`` marks of exported files are removed.
-
-    Raises
-    ------
-    CheckpointError
-        If the file is missing, is not of this kind, or has no names.
-    """
-    try:
-        arrays = nd.load(str(path))
-    except Exception as error:
-        raise CheckpointError(
-            f"cannot read weights {path}: {str(error).splitlines()[0]}", "an MXNet .params file"
-        ) from error
-    if not isinstance(arrays, dict):
-        raise CheckpointError(f"weights {path} have no names", "a file written by save_parameters or export")
-    return {name.removeprefix("arg:").removeprefix("aux:"): value for name, value in arrays.items()}

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from mxnet import nd
 
 from ...errors import CheckpointError
-from ..weights import load_arrays, read_arrays
+from ..params_file import read_params_file
+from ..weights import load_arrays
 from .base import Backbone
 
 __all__ = ["load_pretrained"]
@@ -29,7 +32,7 @@ def load_pretrained(backbone: Backbone, source: bool | str) -> None:
     """
     if source is False:
         return
-    arrays = backbone.own_arrays(_imagenet(backbone) if source is True else read_arrays(source))
+    arrays = backbone.own_arrays(_imagenet(backbone) if source is True else read_params_file(Path(source))[0])
     names = {name: _own_name(backbone, name) for name in arrays}
     report = load_arrays(backbone, arrays, names)
     wrong = report.missing + [name for name, _, _ in report.mismatched]
