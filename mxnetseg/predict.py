@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +18,9 @@ if TYPE_CHECKING:
     import numpy as np
 
     from .config import RefineConfig
-    from .engine.refine import Observer, Stage
+    from .data.pictures import Picture
+    from .data.tiff import TiffPicture
+    from .engine.refine import LabelsAt, Observer, Stage
     from .tools.media import Item
 
 __all__ = ["HELP", "ImageSegmenter", "ProgressiveSegmenter", "add_arguments", "run"]
@@ -26,6 +29,7 @@ HELP = "segment an image, a folder or a video"
 
 WHOLE_LIMIT = 3.0
 MAX_PIXELS = 60.0
+PREVIEW = 2048
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -52,12 +56,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=float,
         default=MAX_PIXELS,
         metavar="MPIX",
-        help=f"larger images, in million pixels, are skipped before they are decoded ({MAX_PIXELS:g})",
+        help=f"larger images, in million pixels, are skipped before they are decoded ({MAX_PIXELS:g}); with --scales, "
+        "TIFF in tiles are read in parts and may have any size",
     )
     add("--crop", type=parse_size, metavar="N|HxW", help="window (the training crop)")
     add("--ms", action="store_true", help="average several scales and the mirror image")
     add("--alpha", type=float, default=0.5, metavar="SHARE", help="share of the colour in overlays (0.5)")
     add("--scales", type=parse_scales, nargs=1, metavar="W-H,W-H,...", help="refine progressively through these sizes")
+    add("--scratch", metavar="DIR", help="with --scales: folder for temporary files of large images (the system's)")
     add_refine_arguments(parser)
 
 
@@ -132,17 +138,25 @@ class ProgressiveSegmenter:
         Scales, patches, points and files of the modules.
     observe : callable, optional
         Shown every scale (see :class:`~mxnetseg.engine.refine.ProgressivePredictor`).
+    scratch : path, optional
+        Folder for temporary files; the system's when None.
     """
 
     def __init__(
-        self, model: Any, meta: dict[str, Any], ctx: Any, refine: RefineConfig, observe: Observer | None = None
+        self,
+        model: Any,
+        meta: dict[str, Any],
+        ctx: Any,
+        refine: RefineConfig,
+        observe: Observer | None = None,
+        scratch: str | Path | None = None,
     ):
         from .engine.refine import ProgressivePredictor, load_modules
 
         modules = load_modules(refine, model.num_classes, ctx)
-        facts = _input_facts(model, meta)
+        facts = {**_input_facts(model, meta), "scratch": scratch, "observe": observe}
         self._refine = refine
-        self._predictor = ProgressivePredictor(model.inference, modules, refine, ctx, observe=observe, **facts)
+        self._predictor = ProgressivePredictor(model.inference, modules, refine, ctx, **facts)
 
     def describe(self) -> str:
         """Protocol in words."""
@@ -159,6 +173,10 @@ class ProgressiveSegmenter:
 def _input_facts(model: Any, meta: dict[str, Any]) -> dict[str, Any]:
     """What a network wants of its input."""
     return {"mean": meta["mean"], "std": meta["std"], "divisor": model.divisor, "min_size": model.min_size}
+
+    def refine(self, picture: Picture, name: str) -> LabelsAt:
+        """Labels of any part of a picture (see :meth:`~mxnetseg.engine.refine.ProgressivePredictor.refine`)."""
+        return self._predictor.refine(picture, name)
 
 
 class _Output:
@@ -182,22 +200,48 @@ class _Output:
 
         return visual.overlay(image, labels, self.palette, self.alpha)
 
-    def stage(self, name: str, image: np.ndarray, number: int, stage: Stage) -> None:
+    def tiles(self, name: str, picture: TiffPicture, labels_at: LabelsAt) -> None:
+        """Mask as a TIFF in tiles, and reduced pictures of it."""
+        from . import visual
+        from .tools.label_tiff import reduced_labels, write_labels
+
+        write_labels(self.folder / "mask" / f"{name}.tif", picture, labels_at, self.palette)
+        small = self._whole(picture)
+        labels = reduced_labels(labels_at, picture.size, small.shape[:2])
+        shown = visual.with_legend(self.overlay(small, labels), labels, self.classes, self.palette)
+        for kind, array in (("color", visual.colorize(labels, self.palette)), ("overlay", shown)):
+            visual.write_image(self.folder / kind / f"{name}.png", array)
+
+    def stage(self, name: str, picture: Picture, number: int, stage: Stage) -> None:
         """Pictures of one scale of a refinement, in the size of the image: overlay, and uncertainty before it."""
         from . import visual
 
         folder, (height, width) = self.folder / "stages" / name, stage.scale
+        image = self._whole(picture)
         if number == 0:
             visual.write_image(folder / "image.png", image)
-        stem = f"{number}_{width}x{height}"
-        visual.write_image(folder / f"{stem}.png", self.overlay(image, stage.labels(image.shape[:2])))
-        visual.write_image(folder / f"{stem}_uncertainty.png", stage.uncertainty_picture(image.shape[:2]))
+        stem, size = f"{number}_{width}x{height}", image.shape[:2]
+        visual.write_image(folder / f"{stem}.png", self.overlay(image, stage.labels(size)))
+        visual.write_image(folder / f"{stem}_uncertainty.png", stage.uncertainty_picture(size))
+
+    @staticmethod
+    def _whole(picture: Picture) -> np.ndarray:
+        """All of a picture, reduced if it is not in memory."""
+        import numpy as np
+
+        from .data.pictures import ArrayPicture, resized_picture
+
+        factor = 1.0 if isinstance(picture, ArrayPicture) else min(1.0, PREVIEW / max(picture.size))
+        size = tuple(max(1, round(side * factor)) for side in picture.size)
+        return resized_picture(picture, size).take(*map(np.arange, size))
 
 
 def run(args: argparse.Namespace) -> int:
     """Segment every input; 1 when nothing could be segmented."""
     if not 0 <= args.alpha <= 1:
         raise ConfigError(f"--alpha {args.alpha}", "a share from 0 to 1")
+    if args.scratch and not os.access(args.scratch, os.W_OK | os.X_OK):
+        raise ConfigError(f"--scratch {args.scratch}", "a folder that can be written to")
     from .tools.media import collect
 
     items = collect(args.inputs)
@@ -212,7 +256,8 @@ def run(args: argparse.Namespace) -> int:
     output = _Output(Path(args.out or Path("predictions") / path.stem), loaded.meta, args.alpha)
     segmenter: ImageSegmenter | ProgressiveSegmenter
     if refine := _refinement(args, loaded.meta):
-        segmenter = ProgressiveSegmenter(model, loaded.meta, ctx, refine, output.stage if args.save_pred else None)
+        observe = output.stage if args.save_pred else None
+        segmenter = ProgressiveSegmenter(model, loaded.meta, ctx, refine, observe, args.scratch)
     else:
         segmenter = ImageSegmenter(model, loaded.meta, ctx, args.protocol, args.whole_limit, args.crop, args.ms)
     skipped = []
@@ -239,6 +284,13 @@ def _segment(item: Item, segmenter: ImageSegmenter | ProgressiveSegmenter, outpu
     if item.is_video:
         _segment_video(item, segmenter, output)
         return
+    if isinstance(segmenter, ProgressiveSegmenter):
+        from .data.tiff import TiffPicture, is_tiled_tiff
+
+        if is_tiled_tiff(item.path):
+            with TiffPicture(item.path) as picture:
+                output.tiles(item.name, picture, segmenter.refine(picture, item.name))
+            return
     image = read_picture(item.path, max_pixels)
     output.image(item.name, image, segmenter(image, item.name))
 

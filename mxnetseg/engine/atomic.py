@@ -6,9 +6,10 @@ import contextlib
 import os
 import re
 import socket
+from collections.abc import Iterator
 from pathlib import Path
 
-__all__ = ["remove_stray_files", "replace_file", "temporary_path"]
+__all__ = ["remove_stray_files", "replace_file", "replacing", "temporary_path"]
 
 _HOST = re.sub(r"\W", "", socket.gethostname())[:24] or "host"
 _STRAY = re.compile(r"\..+\.(?P<host>\w+)-(?P<pid>\d+)\.tmp")
@@ -19,19 +20,19 @@ def temporary_path(path: Path) -> Path:
     return path.with_name(f".{path.name}.{_HOST}-{os.getpid()}.tmp")
 
 
-def replace_file(path: Path, data: bytes | bytearray) -> None:
-    """Write `data` beside `path`, force it to disk, rename it over `path`, force the folder to disk.
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Place beside `path` to write a file, which is then forced to disk and renamed over `path`, and the folder forced.
 
     Raises
     ------
     OSError
-        If any of it fails; `path` is then what it was, and no temporary file stays.
+        If any of it fails; after this or any other exception `path` is what it was, and no temporary file stays.
     """
     temporary = temporary_path(path)
     try:
-        with temporary.open("wb") as file:
-            file.write(data)
-            file.flush()
+        yield temporary
+        with temporary.open("rb+") as file:
             os.fsync(file.fileno())
         os.replace(temporary, path)
     except BaseException:
@@ -43,6 +44,18 @@ def replace_file(path: Path, data: bytes | bytearray) -> None:
         os.fsync(folder)
     finally:
         os.close(folder)
+
+
+def replace_file(path: Path, data: bytes | bytearray) -> None:
+    """Write `data` beside `path`, force it to disk, rename it over `path`, force the folder to disk.
+
+    Raises
+    ------
+    OSError
+        If any of it fails; `path` is then what it was, and no temporary file stays.
+    """
+    with replacing(path) as temporary:
+        temporary.write_bytes(data)
 
 
 def remove_stray_files(folder: Path) -> list[Path]:

@@ -13,6 +13,7 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from ..data.images import open_strictly
+from ..data.tiff import RETILE
 from ..errors import DataError
 
 __all__ = ["VIDEO_SUFFIXES", "Item", "VideoWriter", "collect", "read_frames", "read_picture"]
@@ -112,7 +113,7 @@ def read_picture(path: Path, max_pixels: int) -> np.ndarray:
                 raise DataError(
                     f"{width}x{height} is {width * height / 1e6:.1f} million pixels",
                     f"at most {max_pixels / 1e6:g} million",
-                    "raise --max-pixels, or cut the image",
+                    "raise --max-pixels, cut the image, or refine it progressively (--scales) from a TIFF: " + RETILE,
                 )
             image = ImageOps.exif_transpose(image)
             if image.mode.startswith("I"):

@@ -17,6 +17,7 @@ from mxnetseg.engine.checkpoint import load_checkpoint, load_model
 from mxnetseg.engine.refine import RefinementLearner, load_refinement
 from mxnetseg.engine.refine.grid import Box
 from mxnetseg.engine.refine.maps import crop, probabilities
+from mxnetseg.engine.refine.views import Fixed
 from mxnetseg.engine.weights import values
 
 SETTINGS = {"scales": [(24, 48), (48, 96), (96, 192)], "crop_size": (24, 48), "input_size": (20, 40)}
@@ -109,7 +110,7 @@ def test_learner_sees_what_inference_sees(checkpoint):
         whole, window = probabilities(network.predict(nd.array(np.stack(both))).asnumpy())
         np.testing.assert_allclose(fine[n], window, atol=1e-5)
         left, top, right, bottom = box
-        np.testing.assert_allclose(coarse[n], crop(whole, Box(top, left, bottom, right), (20, 40)), atol=1e-4)
+        np.testing.assert_allclose(coarse[n], crop(Fixed(whole), Box(top, left, bottom, right), (20, 40)), atol=1e-4)
     before = {name: value.asnumpy() for name, value in values(network).items()}
     with autograd.record():
         scores = learner(batch)

@@ -14,16 +14,10 @@ from mxnetseg.data.datasets.deepglobe import DeepGlobe
 from mxnetseg.engine.inference import run_together
 from mxnetseg.engine.refine import ProgressivePredictor
 from mxnetseg.engine.refine.grid import Box, grid
-from mxnetseg.engine.refine.maps import (
-    best_points,
-    certainty,
-    crop,
-    crop_mean,
-    resize_bilinear,
-    resize_nearest,
-    smooth,
-)
+from mxnetseg.engine.refine.maps import certainty, crop, crop_mean, nearest, smooth
 from mxnetseg.engine.refine.mosaic import Mosaic
+from mxnetseg.engine.refine.points import Points
+from mxnetseg.engine.refine.views import Fixed, Resized
 from mxnetseg.engine.scores import argmax_classes
 from mxnetseg.errors import ConfigError, DataError
 from mxnetseg.metrics import ConfusionMatrix
@@ -37,6 +31,14 @@ def softmax(x):
 
 def error(got, wanted):
     return np.linalg.norm(np.asarray(got, np.float64) - wanted) / (np.linalg.norm(wanted) + 1e-12)
+
+
+def everywhere(size):
+    return tuple(np.arange(n) for n in size)
+
+
+def resize_nearest(scores, size):
+    return scores[np.ix_(*(nearest(n, m) for n, m in zip(scores.shape, size, strict=True)))]
 
 
 class Case:
@@ -96,28 +98,29 @@ def test_operations(case):
     x = softmax(2 * case.formula.image((1, 5, 40, 72), 101))[0]
     for box, crops in zip(k["boxes"], wanted["roi"], strict=True):
         box = Box(box[1], box[0], box[3], box[2])
-        assert error(crop(x, box, (20, 32)), crops) < 2e-6
-        assert crop_mean(x[0], box, (20, 32)) == pytest.approx(crops[0].mean(), rel=1e-6)
+        assert error(crop(Fixed(x), box, (20, 32)), crops) < 2e-6
+        assert crop_mean(Fixed(x[:1]), box, (20, 32)) == pytest.approx(crops[0].mean(), rel=1e-6)
     assert error(certainty(x), wanted["certainty"][0, 0]) < 1e-6
     small = resize_nearest(wanted["certainty"][0, 0], (20, 32))
     assert (small == wanted["nearest_down"][0, 0]).all()
     median = smooth(small, k["median_kernel"])
     assert (median == wanted["median"][0, 0]).all()
     assert (resize_nearest(median, (40, 72)) == wanted["nearest_up"][0, 0]).all()
-    assert error(resize_bilinear(x, (77, 79)), wanted["bilinear_false"][0]) < 2e-6
-    points = best_points(case.formula.image((1, 1, 40, 72), 106)[0, 0], k["points"]["n"])
-    assert (points == wanted["points"]).all()
+    assert error(Resized(Fixed(x), (77, 79)).whole(), wanted["bilinear_false"][0]) < 2e-6
+    points = Points(case.formula.image((1, 1, 40, 72), 106)[0, 0], (40, 72), k["points"]["n"])
+    assert (points.take(*everywhere((40, 72))) == wanted["points"]).all()
 
 
 @OPS
 @pytest.mark.parametrize("selection", ["official", "fixed"])
 def test_overlapping_patches(case, selection):
-    mosaic, boxes = Mosaic((50, 100), 5, selection == "fixed"), grid((50, 100), (32, 64))
+    boxes, chosen = grid((50, 100), (32, 64)), (0, 2, 3)
     patches = softmax(case.formula.image((4, 5, 20, 32), 102))
-    for i in (0, 2, 3):
-        mosaic.add(boxes[i], patches[i])
-    assert error(mosaic.finish(), case.arrays[f"ensemble_{selection}"][0]) < 1e-6
-    assert (mosaic.mask == case.arrays["ensemble_mask"]).all()
+    mosaic = Mosaic((50, 100), [boxes[i] for i in chosen], selection == "fixed")
+    for i in chosen:
+        mosaic.add(patches[i])
+    assert error(mosaic.whole(), case.arrays[f"ensemble_{selection}"][0]) < 1e-6
+    assert (mosaic.mask(*everywhere((50, 100))) == case.arrays["ensemble_mask"]).all()
 
 
 @OPS
@@ -137,17 +140,19 @@ def test_operations_of_the_other_recording(case):
     assert error(certainty(wanted["prob"][0]), wanted["certainty"][0, 0]) < 1e-6
     # Recorded of half the uncertainty: a score where the refined map's certainty is 0.5 everywhere.
     assert error(smooth(0.5 * (1 - wanted["certainty"][0, 0]), 5), wanted["median5"][0, 0]) < 1e-6
-    points = np.flatnonzero(best_points(1 - wanted["certainty"][0, 0], wanted["point_idx"].size))
+    uncertain = 1 - wanted["certainty"][0, 0]
+    points = Points(uncertain, uncertain.shape, wanted["point_idx"].size).take(*everywhere(uncertain.shape))
+    points = np.flatnonzero(points)
     assert set(points) == set(wanted["point_idx"][0])
     assert error(wanted["prob"][0].reshape(5, -1)[:, wanted["point_idx"][0]], wanted["point_sample"][0]) < 1e-5
-    mosaic = Mosaic((46, 70), 5, average=False)
-    for ratios, patch in zip(wanted["ens_ratios"], wanted["ens_patches"], strict=True):
-        left, top, right, bottom = np.rint(ratios * (70, 46, 70, 46)).astype(int)
-        mosaic.add(Box(top, left, bottom, right), patch)
-    assert error(mosaic.finish(), wanted["ens_out"][0]) < 1e-6
-    assert (mosaic.mask == wanted["ens_mask"]).all()
+    corners = np.rint(wanted["ens_ratios"] * (70, 46, 70, 46)).astype(int)
+    mosaic = Mosaic((46, 70), [Box(top, left, bottom, right) for left, top, right, bottom in corners], average=False)
+    for patch in wanted["ens_patches"]:
+        mosaic.add(patch)
+    assert error(mosaic.whole(), wanted["ens_out"][0]) < 1e-6
+    assert (mosaic.mask(*everywhere((46, 70))) == wanted["ens_mask"]).all()
     image = cv2.resize(wanted["image"], (128, 64))
-    patches = [cv2.resize(image[b.slices], (48, 24)) for b in grid((64, 128), (32, 64))]
+    patches = [cv2.resize(image[np.ix_(*b.pixels)], (48, 24)) for b in grid((64, 128), (32, 64))]
     assert (np.stack(patches) == wanted["patches_128x64"]).all()
 
 
@@ -157,13 +162,15 @@ def check_stage(case, number, stage):
     assert [[b.left, b.top, b.right, b.bottom] for b in stage.boxes] == wanted["boxes"].tolist()
     assert error(stage.patch_uncertainty, wanted["patch_uncertainty"]) < 1e-5
     assert stage.selected == wanted["selected"].tolist()
-    assert error(stage.uncertainty[::step, ::step], wanted["uncertainty"][0, 0]) < 1e-5
-    assert error(stage.refined[:, ::step, ::step], wanted["fine"][0]) < 1e-5
-    assert (stage.mask == wanted["mask"]).all()
+    pixels = everywhere(stage.scale)
+    some = tuple(index[::step] for index in pixels)
+    assert error(stage.uncertainty.take(*some), wanted["uncertainty"][0]) < 1e-5
+    assert error(stage.refined.take(*some), wanted["fine"][0]) < 1e-5
+    assert (stage.refined.mask(*pixels) == wanted["mask"]).all()
     # Differences of probabilities: small numbers with the rounding of large ones.
-    assert np.abs(stage.error[::step, ::step] - wanted["error"][0, 0]).max() < 1e-5
-    assert (stage.points == wanted["points"]).all()
-    assert error(stage.probabilities[:, ::step, ::step], wanted["stage"][0]) < 1e-5
+    assert np.abs(stage.points.scores(*some) - wanted["error"][0, 0]).max() < 1e-5
+    assert (stage.points.take(*pixels) == wanted["points"]).all()
+    assert error(stage.take(*some), wanted["stage"][0]) < 1e-5
 
 
 E2E = ["hrnet18-ocr__fast_fixed_19c"]
@@ -186,7 +193,7 @@ def test_every_stage(shared, harness, name):
         if number:
             check_stage(case, number, stage)
         else:
-            assert error(stage.probabilities[:, ::step, ::step], wanted["coarse"][0]) < 1e-5
+            assert error(stage.whole()[:, ::step, ::step], wanted["coarse"][0]) < 1e-5
 
     predictor, image = case.predictor(observe), wanted["image"].astype(np.uint8)
     scores = predictor.scores(image)
@@ -265,10 +272,10 @@ def test_all_points_replace_what_patches_cover():
     net = ProgressivePredictor(stripes, [Sum()], config, observe=lambda *a: stages.append(a[-1]))
     net.scores(picture())
     last = stages[-1]
-    right = last.boxes[-1].right
+    after, refined, right = last.whole(), last.refined.whole(), last.boxes[-1].right
     assert (last.scale, right) == ((40, 60), 58)
-    assert (last.probabilities[..., :right] == last.refined[..., :right]).all()
-    assert (last.refined[..., right:] == 0).all() and (last.probabilities[..., right:].max(axis=0) >= 0.5).all()
+    assert (after[..., :right] == refined[..., :right]).all()
+    assert (refined[..., right:] == 0).all() and (after[..., right:].max(axis=0) >= 0.5).all()
 
 
 @pytest.mark.parametrize("count", [0, 3])

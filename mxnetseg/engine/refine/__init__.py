@@ -2,7 +2,15 @@
 
 from .learner import RefinementLearner
 from .modules import load_modules, load_refinement
-from .predictor import Observer, ProgressivePredictor
+from .predictor import LabelsAt, Observer, ProgressivePredictor
 from .stage import Stage
 
-__all__ = ["Observer", "ProgressivePredictor", "RefinementLearner", "Stage", "load_modules", "load_refinement"]
+__all__ = [
+    "LabelsAt",
+    "Observer",
+    "ProgressivePredictor",
+    "RefinementLearner",
+    "Stage",
+    "load_modules",
+    "load_refinement",
+]

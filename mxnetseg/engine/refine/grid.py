@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
 __all__ = ["Box", "grid"]
 
 Size = tuple[int, int]
@@ -19,9 +21,9 @@ class Box:
     right: float
 
     @property
-    def slices(self) -> tuple[slice, slice]:
+    def pixels(self) -> tuple[np.ndarray, np.ndarray]:
         """Rows and columns of a rectangle of whole pixels."""
-        return slice(int(self.top), int(self.bottom)), slice(int(self.left), int(self.right))
+        return np.arange(int(self.top), int(self.bottom)), np.arange(int(self.left), int(self.right))
 
 
 def grid(size: Size, patch: Size) -> list[Box]:

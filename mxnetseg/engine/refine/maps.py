@@ -3,24 +3,18 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
-import cv2
 import numpy as np
 from scipy.ndimage import median_filter
 
 from ..scores import add_softmax, bands
 from .grid import Box
 
-__all__ = [
-    "best_points",
-    "certainty",
-    "crop",
-    "crop_mean",
-    "probabilities",
-    "resize_bilinear",
-    "resize_nearest",
-    "smooth",
-]
+if TYPE_CHECKING:
+    from .views import View
+
+__all__ = ["certainty", "crop", "crop_mean", "nearest", "probabilities", "smooth"]
 
 Size = tuple[int, int]
 
@@ -46,28 +40,13 @@ def certainty(maps: np.ndarray) -> np.ndarray:
     return result
 
 
-def resize_bilinear(maps: np.ndarray, size: Size) -> np.ndarray:
-    """Maps at another size, half-pixel convention; the same array where the size is the same."""
-    if maps.shape[1:] == tuple(size):
-        return maps
-    result = np.empty((len(maps), *size), np.float32)
-    for plane, target in zip(maps, result, strict=True):
-        cv2.resize(plane, size[::-1], dst=target)
-    return result
-
-
-def resize_nearest(scores: np.ndarray, size: Size) -> np.ndarray:
-    """Score map at another size; pixel i is taken from floor(i * in / out), computed in float32 as PyTorch does."""
-    rows, columns = (_nearest(n, m) for n, m in zip(scores.shape, size, strict=True))
-    return scores[np.ix_(rows, columns)]
-
-
-def _nearest(source: int, target: int) -> np.ndarray:
+def nearest(source: int, target: int) -> np.ndarray:
+    """Pixels of an axis of which another length consists: floor(i * source / target), in float32 as PyTorch does."""
     index = np.floor(np.arange(target, dtype=np.float32) * np.float32(source / target)).astype(np.int64)
     return np.minimum(index, source - 1)
 
 
-def crop(maps: np.ndarray, box: Box, size: Size) -> np.ndarray:
+def crop(maps: View, box: Box, size: Size) -> np.ndarray:
     """Part of a map at a size, by ROI align (He et al., ICCV 2017) without its later shift by half a pixel.
 
     Each output is the mean of bilinear samples in its bin, ceil(bin) along each axis; so even a crop at its own size
@@ -75,7 +54,7 @@ def crop(maps: np.ndarray, box: Box, size: Size) -> np.ndarray:
 
     Parameters
     ----------
-    maps : ndarray of float32, (K, H, W)
+    maps : View, (K, H, W)
     box : Box
     size : (int, int)
 
@@ -83,24 +62,24 @@ def crop(maps: np.ndarray, box: Box, size: Size) -> np.ndarray:
     -------
     ndarray of float32, (K, *size)
     """
-    (rows, vertical), (columns, horizontal) = _both_weights(maps.shape[-2:], box, size)
-    return np.matmul(np.matmul(vertical, maps[..., rows, columns]), horizontal.T)
+    values, vertical, horizontal = _footprint(maps, box, size)
+    return np.matmul(np.matmul(vertical, values), horizontal.T)
 
 
-def crop_mean(scores: np.ndarray, box: Box, size: Size) -> float:
-    """Mean of :func:`crop` of a score map (H, W)."""
-    (rows, vertical), (columns, horizontal) = _both_weights(scores.shape, box, size)
-    return float(vertical.mean(axis=0) @ scores[rows, columns] @ horizontal.mean(axis=0))
+def crop_mean(scores: View, box: Box, size: Size) -> float:
+    """Mean of :func:`crop` of a score map (1, H, W)."""
+    values, vertical, horizontal = _footprint(scores, box, size)
+    return float(vertical.mean(axis=0) @ values[0] @ horizontal.mean(axis=0))
 
 
-def _both_weights(shape: Size, box: Box, size: Size) -> tuple[tuple[slice, np.ndarray], tuple[slice, np.ndarray]]:
-    return (
-        _align_weights(shape[0], box.top, box.bottom, size[0]),
-        _align_weights(shape[1], box.left, box.right, size[1]),
-    )
+def _footprint(maps: View, box: Box, size: Size) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The part of a map that a crop needs, and its weights in each row and column of the crop."""
+    rows, vertical = _align_weights(maps.size[0], box.top, box.bottom, size[0])
+    columns, horizontal = _align_weights(maps.size[1], box.left, box.right, size[1])
+    return maps.take(rows, columns), vertical, horizontal
 
 
-def _align_weights(pixels: int, start: float, stop: float, bins: int) -> tuple[slice, np.ndarray]:
+def _align_weights(pixels: int, start: float, stop: float, bins: int) -> tuple[np.ndarray, np.ndarray]:
     """Pixels that an axis of a crop needs, and the weight (bins, pixels) of each in each bin."""
     step = max(stop - start, 1.0) / bins
     samples = math.ceil(step)
@@ -114,23 +93,9 @@ def _align_weights(pixels: int, start: float, stop: float, bins: int) -> tuple[s
     index = np.arange(bins)[:, None]
     np.add.at(weights, (index, low - first), inside * (1 - (position - low)) / samples)
     np.add.at(weights, (index, high - first), inside * (position - low) / samples)
-    return slice(first, end), weights
+    return np.arange(first, end), weights
 
 
 def smooth(scores: np.ndarray, kernel: int) -> np.ndarray:
     """Median over kernel x kernel pixels; those outside of the map count 0."""
     return median_filter(scores, size=kernel, mode="constant", cval=0.0)
-
-
-def best_points(scores: np.ndarray, count: int) -> np.ndarray:
-    """Mask (H, W) of the `count` highest scores; of equal ones the first in reading order."""
-    flat = scores.ravel()
-    if count >= flat.size:
-        return np.ones(scores.shape, bool)
-    if count <= 0:
-        return np.zeros(scores.shape, bool)
-    threshold = np.partition(flat, flat.size - count)[flat.size - count]
-    chosen = flat > threshold
-    ties = np.flatnonzero(flat == threshold)
-    chosen[ties[: count - np.count_nonzero(chosen)]] = True
-    return chosen.reshape(scores.shape)

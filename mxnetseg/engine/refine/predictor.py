@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -10,18 +11,21 @@ import mxnet as mx
 import numpy as np
 
 from ...config import RefineConfig
+from ...data.pictures import ArrayPicture, Picture, resized_picture
 from ...errors import ConfigError, DataError
 from ..forward import MEAN, STD, Forward, Steps, host_view
 from ..inference import Prediction, run_together
-from ..scores import argmax_classes
+from ..scores import argmax_classes, label_dtype
 from .grid import Box
-from .maps import certainty, crop, probabilities, resize_bilinear
+from .maps import crop, probabilities
 from .mosaic import Mosaic
 from .stage import Stage, begin, complete
+from .views import Fixed, Index, Size, Uncertainty, View, assemble, resized
 
-__all__ = ["Observer", "ProgressivePredictor"]
+__all__ = ["LabelsAt", "Observer", "ProgressivePredictor"]
 
-Observer = Callable[[str, np.ndarray, int, Stage], None]
+Observer = Callable[[str, Picture, int, Stage], None]
+LabelsAt = Callable[[Index, Index], np.ndarray]
 
 
 class ProgressivePredictor:
@@ -41,8 +45,10 @@ class ProgressivePredictor:
         Normalisation of RGB / 255.
     divisor, min_size : int
         The network's sizes must be multiples of the one and at least the other.
+    scratch : path, optional
+        Folder for temporary files; the system's when None. Refined patches beyond 64 MiB per scale are kept there.
     observe : callable, optional
-        Called with the name, the image, the number of the scale (0 is the coarse view) and its :class:`Stage`, as
+        Called with the name, the picture, the number of the scale (0 is the coarse view) and its :class:`Stage`, as
         soon as that is complete.
 
     Raises
@@ -54,6 +60,9 @@ class ProgressivePredictor:
     -----
     Probabilities are resized bilinearly in the half-pixel convention from the last scale to the image's own size,
     where they differ.
+
+    No map of a whole scale is kept, but only what determines it: the refined patches and the choice of points. Memory
+    grows with patch, classes and batch, not with the picture.
     """
 
     def __init__(
@@ -67,9 +76,11 @@ class ProgressivePredictor:
         std: Sequence[float] = STD,
         divisor: int = 1,
         min_size: int = 1,
+        scratch: str | Path | None = None,
         observe: Observer | None = None,
     ):
         self.config, self.ctx, self.modules, self._observe = config, ctx or mx.cpu(), list(modules), observe
+        self._scratch = scratch
         finer = len(config.scales) - 1
         if config.n_patches and len(self.modules) not in {1, finer}:
             raise ConfigError(
@@ -84,7 +95,8 @@ class ProgressivePredictor:
 
     def scores(self, image: np.ndarray, name: str = "image") -> np.ndarray:
         """Probabilities, float32 (K, H, W), of an RGB image, uint8 (H, W, 3)."""
-        return run_together([self._scores_steps(image, name)])[0]
+        picture = ArrayPicture(image)
+        return resized(run_together([self._steps(picture, name)])[0], picture.size).whole()
 
     def labels(self, image: np.ndarray, name: str = "image") -> np.ndarray:
         """Most probable class per pixel, uint8 (uint16 beyond 256 classes) (H, W).
@@ -94,75 +106,101 @@ class ProgressivePredictor:
         DataError
             If probabilities are not finite.
         """
-        return self._labels_of(run_together([self._steps(image, name)])[0], image, name)
+        picture = ArrayPicture(image)
+        return _labels(run_together([self._steps(picture, name)])[0], picture.size)
 
     def prediction_steps(self, image: np.ndarray, name: str = "image") -> Steps:
         """Generator that yields while its device computes and returns the labels, and those of the coarse view."""
         coarse: list[np.ndarray] = []
+        picture = ArrayPicture(image)
+        maps = yield from self._steps(picture, name, lambda view: coarse.append(_labels(view, picture.size)))
+        return Prediction(_labels(maps, picture.size), coarse[0])
 
-        def keep(maps: np.ndarray) -> None:
-            coarse.append(self._labels_of(maps, image, name))
+    def refine(self, picture: Picture, name: str = "image") -> LabelsAt:
+        """Segment a picture of any size.
 
-        maps = yield from self._steps(image, name, keep)
-        return Prediction(self._labels_of(maps, image, name), coarse[0])
+        Parameters
+        ----------
+        picture : Picture
+        name : str
+            Named in errors.
 
-    def _scores_steps(self, image: np.ndarray, name: str) -> Steps:
-        return resize_bilinear((yield from self._steps(image, name)), image.shape[:2])
+        Returns
+        -------
+        callable
+            Gives the labels, uint8 (uint16 beyond 256 classes), at the crossings of some rows and columns of the
+            picture, ascending.
 
-    @staticmethod
-    def _labels_of(maps: np.ndarray, image: np.ndarray, name: str) -> np.ndarray:
-        labels, lowest = argmax_classes(resize_bilinear(maps, image.shape[:2]))
-        if not np.isfinite(lowest):
-            raise DataError(f"{name}: the network's scores are not finite", "finite numbers", "check the weights")
-        return labels
+        Raises
+        ------
+        DataError
+            If probabilities are not finite, or refined patches find no room.
+        """
+        return _labels_at(run_together([self._steps(picture, name)])[0], picture.size)
 
-    def _steps(self, image: np.ndarray, name: str, take_coarse: Callable[[np.ndarray], None] | None = None) -> Steps:
-        """Probabilities (K, h, w) of the last scale."""
+    def _steps(self, picture: Picture, name: str, take_coarse: Callable[[View], None] | None = None) -> Steps:
+        """Probabilities of the last scale."""
         first, *finer = self.config.scales
         whole = Box(0, 0, *first)
-        maps = (yield from self._network(_resize(image, first), [whole]))[0]
+        maps = Fixed((yield from self._network(resized_picture(picture, first), [whole], name))[0])
         if take_coarse:
             take_coarse(maps)
-        uncertainty = 1 - certainty(maps)
-        self._report(name, image, 0, Stage(first, maps, uncertainty, [whole], np.array([uncertainty.mean()]), [0]))
-        if self.config.n_patches:
-            for number, size in enumerate(finer, start=1):
-                stage = begin(maps, size, self.config)
-                yield from self._refine(stage, _resize(image, size), number)
-                self._report(name, image, number, stage)
-                maps = stage.probabilities
-        return maps
+        mean = Uncertainty(maps).whole().mean()
+        stage = Stage(first, maps, self.config, [whole], np.array([mean]), [0])
+        self._report(name, picture, 0, stage)
+        for number, size in enumerate(finer if self.config.n_patches else (), start=1):
+            stage = begin(stage, size, self.config)
+            yield from self._refine(stage, resized_picture(picture, size), number, name)
+            self._report(name, picture, number, stage)
+        return stage
 
-    def _report(self, name: str, image: np.ndarray, number: int, stage: Stage) -> None:
+    def _report(self, name: str, picture: Picture, number: int, stage: Stage) -> None:
         if self._observe:
-            self._observe(name, image, number, stage)
+            self._observe(name, picture, number, stage)
 
-    def _refine(self, stage: Stage, image: np.ndarray, number: int) -> Steps:
-        """Refine the selected patches of a scale, whose image is given."""
+    def _refine(self, stage: Stage, picture: Picture, number: int, name: str) -> Steps:
+        """Refine the selected patches of a scale, whose picture is given."""
         module = self.modules[min(len(self.modules), number) - 1]
-        mosaic = Mosaic(stage.scale, len(stage.probabilities), self.config.selection == "fixed")
-        for chosen in self._batches(stage):
-            fine = yield from self._network(image, chosen)
-            coarse = np.stack([crop(stage.probabilities, box, self.config.input_size) for box in chosen])
+        boxes = [stage.boxes[i] for i in stage.selected]
+        stage.refined = Mosaic(stage.scale, boxes, self.config.selection == "fixed", self._scratch)
+        for chosen in self._batches(boxes):
+            fine = yield from self._network(picture, chosen, name)
+            coarse = np.stack([crop(stage.before, box, self.config.input_size) for box in chosen])
             with mx.autograd.pause(train_mode=False):
                 output = module(*(mx.nd.array(maps, ctx=self.ctx) for maps in (fine, coarse)))
             yield
-            for box, patch in zip(chosen, probabilities(host_view(output)), strict=True):
-                mosaic.add(box, patch)
-        complete(stage, mosaic, self.config)
+            for patch in _probabilities(host_view(output), name):
+                stage.refined.add(patch)
+        complete(stage)
 
-    def _batches(self, stage: Stage) -> Iterator[list[Box]]:
+    def _batches(self, boxes: Sequence[Box]) -> Iterator[Sequence[Box]]:
         step = self.config.sub_batch_size
-        for start in range(0, len(stage.selected), step):
-            yield [stage.boxes[i] for i in stage.selected[start : start + step]]
+        return (boxes[start : start + step] for start in range(0, len(boxes), step))
 
-    def _network(self, image: np.ndarray, boxes: Sequence[Box]) -> Steps:
-        """The segmentation network's probabilities (N, K, *input_size) of some patches of an image."""
+    def _network(self, picture: Picture, boxes: Sequence[Box], name: str) -> Steps:
+        """The segmentation network's probabilities (N, K, *input_size) of some patches of a picture."""
         height, width = size = self.config.input_size
         place = [((slice(0, height),) * 2, (slice(0, width),) * 2)]
-        batch = np.concatenate([self._forward.windows(_resize(image[b.slices], size), place, size) for b in boxes])
+        patches = (_resize(picture.take(*box.pixels), size) for box in boxes)
+        batch = np.concatenate([self._forward.windows(patch, place, size) for patch in patches])
         logits = yield from self._forward.logits(batch)
-        return probabilities(logits[:, :, :height, :width])
+        return _probabilities(logits[:, :, :height, :width], name)
+
+
+def _probabilities(logits: np.ndarray, name: str) -> np.ndarray:
+    maps = probabilities(logits)
+    if not np.isfinite(maps).all():
+        raise DataError(f"{name}: the network's scores are not finite", "finite numbers", "check the weights")
+    return maps
+
+
+def _labels_at(maps: View, size: Size) -> LabelsAt:
+    maps = resized(maps, size)
+    return lambda rows, columns: argmax_classes(maps.take(rows, columns))[0]
+
+
+def _labels(maps: View, size: Size) -> np.ndarray:
+    return assemble(np.empty(size, label_dtype(maps.classes)), _labels_at(maps, size))
 
 
 def _resize(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
