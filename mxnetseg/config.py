@@ -62,6 +62,9 @@ class AugmentConfig(Section):
     scale: tuple[float, float] = Field(
         (0.5, 2.0), description="range of the longer side relative to base_size; semseg: relative to the image"
     )
+    scale_choices: list[Annotated[float, Field(gt=0)]] = Field(
+        default_factory=list, description="scales to draw from, all equally likely, instead of the range"
+    )
     rotate: Annotated[float, Field(ge=0, le=180)] = Field(
         0.0, description="largest rotation, in degrees, of half of the samples (semseg)"
     )

@@ -15,7 +15,7 @@ from .labels import IGNORE
 from .transforms import MEAN, TrainTransform
 
 if TYPE_CHECKING:
-    from ..config import DataConfig
+    from ..config import AugmentConfig, DataConfig
 
 __all__ = ["MMSegTransform", "SemsegTransform", "Transform", "build_transform"]
 
@@ -36,8 +36,8 @@ class SemsegTransform:
     Parameters
     ----------
     config : DataConfig
-        ``resize`` (first of all), ``augment.scale`` (of the image's own size), ``augment.rotate``, ``augment.blur``
-        (Gaussian, 5x5), ``augment.flip`` and ``crop_size`` are used.
+        ``resize`` (first of all), ``augment.scale`` or ``augment.scale_choices`` (of the image's own size),
+        ``augment.rotate``, ``augment.blur`` (Gaussian, 5x5), ``augment.flip`` and ``crop_size`` are used.
     """
 
     def __init__(self, config: DataConfig):
@@ -64,8 +64,7 @@ class SemsegTransform:
         image, augment = image.astype(np.float32), self.augment
         if self.resize:
             image, label = _resized(image, label, self.resize)
-        low, high = augment.scale
-        image, label = _scaled(image, label, low + (high - low) * rng.random())
+        image, label = _scaled(image, label, _draw_scale(augment, rng))
         if augment.rotate and rng.random() < 0.5:
             image, label = _rotated(image, label, augment.rotate * (2 * rng.random() - 1))
         if augment.blur and rng.random() < augment.blur:
@@ -84,8 +83,8 @@ class MMSegTransform:
     Parameters
     ----------
     config : DataConfig
-        ``base_size`` (longer side at scale 1), ``augment.scale``, ``augment.cat_max_ratio``, ``augment.flip``,
-        ``augment.photometric`` and ``crop_size`` are used.
+        ``base_size`` (longer side at scale 1), ``augment.scale`` or ``augment.scale_choices``,
+        ``augment.cat_max_ratio``, ``augment.flip``, ``augment.photometric`` and ``crop_size`` are used.
     """
 
     def __init__(self, config: DataConfig):
@@ -105,8 +104,7 @@ class MMSegTransform:
 
     def cropped(self, image: np.ndarray, label: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """Resize so that the longer side is base_size times a random scale, then crop; smaller images stay whole."""
-        low, high = self.augment.scale
-        target = int(self.base_size * (low + (high - low) * rng.random()))
+        target = int(self.base_size * _draw_scale(self.augment, rng))
         factor = target / max(label.shape)
         image, label = _resized(image, label, tuple(int(side * factor + 0.5) for side in label.shape))
         window = self._window(label.shape, rng)
@@ -124,6 +122,13 @@ class MMSegTransform:
 
 
 Transform = TrainTransform | SemsegTransform | MMSegTransform
+
+
+def _draw_scale(augment: AugmentConfig, rng: np.random.Generator) -> float:
+    if augment.scale_choices:
+        return float(rng.choice(augment.scale_choices))
+    low, high = augment.scale
+    return low + (high - low) * rng.random()
 
 
 def _resized(image: np.ndarray, label: np.ndarray, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:

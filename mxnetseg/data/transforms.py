@@ -170,6 +170,7 @@ class TrainTransform:
         side, augment = config.crop_size, config.augment
         self.crop = (side, side) if isinstance(side, int) else (side[0], side[1])
         self.long_side = (int(augment.scale[0] * config.base_size), int(augment.scale[1] * config.base_size))
+        self.long_sides = [int(scale * config.base_size) for scale in augment.scale_choices]
         self.pad_color = pad_color
         self.flip, self.blur, self.jitter = augment.flip, augment.blur, augment.jitter
         self.cat_max_ratio, self.class_uniform = augment.cat_max_ratio, augment.class_uniform
@@ -201,7 +202,8 @@ class TrainTransform:
     def draw(self, label: np.ndarray, rng: np.random.Generator) -> Geometry:
         """Draw mirror, scale and crop for a label of shape (H, W)."""
         flip = rng.random() < self.flip
-        long_side = int(rng.integers(self.long_side[0], self.long_side[1] + 1))
+        low, high = self.long_side
+        long_side = int(rng.choice(self.long_sides) if self.long_sides else rng.integers(low, high + 1))
         size = scaled_size(*label.shape, long_side)
         geometry = Geometry(size, self.crop, self._offset(size, rng), flip)
         if self.class_uniform and rng.random() < self.class_uniform:

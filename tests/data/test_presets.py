@@ -118,3 +118,15 @@ def test_any_label_type_and_size(transform, kind, crop):
 def test_steps_that_a_transform_lacks_are_refused(values, missing):
     with pytest.raises(ValidationError, match=f"has no {missing}"):
         DataConfig(**values)
+
+
+@pytest.mark.parametrize("transform", ["gluon", "semseg", "mmseg"])
+def test_scales_to_draw_from(transform):
+    """The columns that a crop spans tell the scale: 32 pixels show 32, 64 or all 128 columns."""
+    augment = {"scale_choices": [1.0, 0.5, 0.25], "flip": 0.0, "blur": 0.0}
+    build = build_transform(DataConfig(transform=transform, base_size=128, crop_size=(16, 32), augment=augment))
+    image, columns = np.zeros((64, 128, 3), np.uint8), np.tile(np.arange(128, dtype=np.int16), (64, 1))
+    labels = [build(image, columns, np.random.default_rng(seed))[1] for seed in range(60)]
+    spans = [int(label[0, -1] - label[0, 0]) for label in labels]
+    found = [sum(abs(span - 31 * zoom) <= zoom for span in spans) for zoom in (1, 2, 4)]
+    assert sum(found) == 60 and min(found) > 10
