@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from .catalog import find_config
 from .errors import ConfigError, suggest
+from .plain_yaml import parse_yaml, read_yaml_file
 from .registry import DATASETS, LOSSES, MODELS
 
 __all__ = ["Config", "apply_overrides", "load_config", "read_yaml"]
@@ -35,7 +36,7 @@ _OWN_FACTS = ("description", "aliases", "published")
 class Section(BaseModel):
     """Base of all sections: unknown keys are errors, values are checked again on assignment."""
 
-    model_config = ConfigDict(extra="forbid", validate_assignment=True, protected_namespaces=())
+    model_config = ConfigDict(extra="forbid", validate_assignment=True, protected_namespaces=(), allow_inf_nan=False)
 
 
 class ModelConfig(Section):
@@ -360,14 +361,13 @@ def apply_overrides(values: dict[str, Any], overrides: Iterable[str]) -> dict[st
         key, equals, text = pair.partition("=")
         if not equals:
             raise ConfigError(f"override {pair!r} has no '='", "key=value, e.g. optimizer.lr=0.01")
-        try:
-            value = yaml.safe_load(text)
-        except yaml.YAMLError as error:
-            raise ConfigError(f"value of {pair!r} is not YAML", "a number, word, list or mapping") from error
+        value = parse_yaml(text, f"the value of {pair[:200]!r}")
         *sections, last = _full_key(key.strip()).split(".")
         target = result
         for section in sections:
             target = target.setdefault(section, {})
+            if not isinstance(target, dict):
+                raise ConfigError(f"{section} = {target!r:.100}: {key} cannot be set in it", "a mapping")
         target[last] = _number(value)
     return result
 
@@ -407,18 +407,16 @@ def read_yaml(path: str | Path, _seen: tuple[Path, ...] = ()) -> dict[str, Any]:
     path = Path(path).resolve()
     if path in _seen:
         raise ConfigError(f"{path} inherits from itself through _base_")
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"cannot read configuration {path}: {error.strerror}", "an existing YAML file") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} is not valid YAML: {error}", "plain YAML without tags") from error
+    values = read_yaml_file(path)
     values = {} if values is None else values
     if not isinstance(values, dict):
         raise ConfigError(f"{path} holds a {type(values).__name__}", "a mapping of sections")
     bases = values.pop("_base_", [])
+    bases = bases if isinstance(bases, list) else [bases]
+    if not all(isinstance(base, str) for base in bases):
+        raise ConfigError(f"{path}: _base_ is {bases!r:.100}", "names of files")
     result: dict[str, Any] = {}
-    for base in [bases] if isinstance(bases, str) else bases:
+    for base in bases:
         inherited = read_yaml(path.parent / base, (*_seen, path))
         result = _merge(result, {k: v for k, v in inherited.items() if k not in _OWN_FACTS})
     return _merge(result, values)
@@ -434,7 +432,7 @@ def _explain(error: ValidationError) -> ConfigError:
             lines.append(f"unknown key {key!r}")
             hints.append(suggest(key, leaves))
         else:
-            lines.append(f"{key or 'configuration'} = {item['input']!r}: {item['msg']}" if key else item["msg"])
+            lines.append(f"{key} = {item['input']!r:.200}: {item['msg']}" if key else item["msg"])
     hint = "; ".join(h for h in hints if h)
     return ConfigError("\n".join(lines), "values as `mxnetseg config` lists them", hint)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,9 @@ FILES = sorted(CONFIGS.rglob("*.yaml"))
 
 def _write(folder: Path, name: str, values: object) -> Path:
     path = folder / name
-    path.write_text(values if isinstance(values, str) else yaml.safe_dump(values))
+    if not isinstance(values, bytes):
+        values = (values if isinstance(values, str) else yaml.safe_dump(values)).encode()
+    path.write_bytes(values)
     return path
 
 
@@ -88,7 +91,9 @@ def test_overrides_do_not_touch_their_source():
         (["crop_size=1"], "ambiguous"),
         (["optimizer.lr"], "no '='"),
         (["optimizer.lr=-1"], "greater than 0"),
-        (["optimizer.lr=[1"], "not YAML"),
+        (["optimizer.lr=[1"], "not valid YAML"),
+        (["optimizer.lr=inf"], "finite number"),
+        (["model.options=3", "model.options.width=2"], "cannot be set in it"),
         (["optimizer.name=sgdd"], "'sgd'"),
         (["data.augment.scale=[2, 1]"], "low <= high"),
         (["schedule.name=step"], "step_epochs"),
@@ -107,11 +112,35 @@ def test_wrong_override_is_explained(pairs, text):
         ("a: [1", "not valid YAML"),
         ("optimizer: {learning_rate: 1}", "unknown key 'optimizer.learning_rate'"),
         ("!!python/object/apply:os.system ['true']", "not valid YAML"),
+        ("train: {epochs: 1}\ntrain: {epochs: 2}", "key 'train' occurs twice.*\n.*line 2"),
+        ("optimizer: {lr: 1, lr: 2}", "key 'lr' occurs twice"),
+        ("a: &a [*a]", "grows"),
+        ("[" * 5000, "not valid YAML"),
+        ("9" * 5000, "not valid YAML"),
+        ("x: !!timestamp x", "not valid YAML"),
+        ("x: !!binary aGk=", "not valid YAML"),
+        ('_base_: "\\0"', "zero character"),
+        ("_base_: [3]", "names of files"),
+        ("x: " + "y" * 70_000, "at most 65536"),
+        (b"\xff", "UTF-8"),
     ],
 )
 def test_wrong_file_is_explained(content, text, tmp_path):
     with pytest.raises(ConfigError, match=text):
         load_config(_write(tmp_path, "wrong.yaml", content))
+
+
+def test_aliases_are_read_but_not_multiplied(tmp_path):
+    once = "model: {options: {a: &a [1, 2], b: *a}}"
+    assert load_config(_write(tmp_path, "once.yaml", once)).model.options == {"a": [1, 2], "b": [1, 2]}
+    lines = ["a: &a [1, 1, 1, 1, 1, 1, 1, 1, 1]"]
+    lines += [f"{after}: &{after} [{', '.join([f'*{before}'] * 9)}]" for before, after in pairwise("abcdefghij")]
+    with pytest.raises(ConfigError, match="grows to more than"):
+        read_yaml(_write(tmp_path, "bomb.yaml", "\n".join(lines)))
+
+
+def test_dates_are_words(tmp_path):
+    assert load_config(_write(tmp_path, "c.yaml", "log: {name: 2026-01-05}")).log.name == "2026-01-05"
 
 
 def test_missing_file_is_explained(tmp_path):

@@ -9,9 +9,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
 from ..errors import CheckpointError, ConfigError
+from ..plain_yaml import parse_yaml
 from ..registry import BACKBONES, DATASETS, MODELS
 
 if TYPE_CHECKING:
@@ -147,7 +146,7 @@ def _official_arguments(args: argparse.Namespace, classes: int) -> dict[str, Any
         key, equals, text = pair.partition("=")
         if not equals:
             raise ConfigError(f"unexpected word {pair!r}", "key=value")
-        official[key] = yaml.safe_load(text)
+        official[key] = parse_yaml(text, f"the value of {pair!r}")
     signature = inspect.signature(builder(args.system))
     try:
         signature.bind(args.model, **official)
