@@ -1,5 +1,6 @@
 """Networks as ONNX files."""
 
 from .files import OnnxOptions, Parity, export_onnx
+from .reduce import reduce_onnx
 
-__all__ = ["OnnxOptions", "Parity", "export_onnx"]
+__all__ = ["OnnxOptions", "Parity", "export_onnx", "reduce_onnx"]

@@ -23,7 +23,7 @@ from ...models.base import SegmentationModel
 from ..fold import model_graph
 from .translate import OUTPUTS, Form, build_onnx
 
-__all__ = ["LABELS", "TOLERANCE", "OnnxOptions", "Parity", "check_onnx", "export_onnx", "onnx_model"]
+__all__ = ["LABELS", "TOLERANCE", "OnnxOptions", "Parity", "check_onnx", "export_onnx", "onnx_model", "write_onnx"]
 
 # Largest relative difference of scores, smallest share of equal labels.
 TOLERANCE, LABELS = 1e-4, 0.9999
@@ -231,11 +231,18 @@ def export_onnx(
             "nothing was written; please report the network",
         )
     helper.set_model_props(built, metadata | {"parity": json.dumps({"error": worst.error, "labels": worst.labels})})
-    _write(path, built.SerializeToString())
+    write_onnx(path, built.SerializeToString())
     return path, worst
 
 
-def _write(path: Path, data: bytes) -> None:
+def write_onnx(path: Path, data: bytes) -> None:
+    """Write a file and, beside it, its SHA-256.
+
+    Raises
+    ------
+    CheckpointError
+        If that is not possible.
+    """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         replace_file(path, data)
