@@ -16,6 +16,7 @@ __all__ = [
     "Sample",
     "images_below",
     "list_entries",
+    "list_fields",
     "list_pairs",
     "pair_folders",
     "pair_listed",
@@ -105,15 +106,20 @@ def list_entries(path: Path, remedy: str) -> list[str]:
     return [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
 
 
+def list_fields(line: str) -> list[str]:
+    """Names in a line of a list file: between tabs where it has one (they may hold blanks), else between blanks."""
+    return [name.strip() for name in line.split("\t")] if "\t" in line else line.split()
+
+
 def list_pairs(path: Path, remedy: str) -> list[tuple[str, str]]:
-    """Image and mask named by every line of a list file, separated by blanks or a tab.
+    """Image and mask named by every line of a list file, separated by a tab or by blanks.
 
     Raises
     ------
     DataError
         If the file is missing or a line does not hold two names.
     """
-    pairs = [tuple(line.split()) for line in list_entries(path, remedy)]
+    pairs = [tuple(list_fields(line)) for line in list_entries(path, remedy)]
     for number, pair in enumerate(pairs, 1):
         if len(pair) != 2:
             raise DataError(f"{path}, line {number}: {' '.join(pair)!r}", "two files: 'image mask'", remedy)

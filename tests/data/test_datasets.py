@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 
 import cv2
 import numpy as np
@@ -260,6 +261,48 @@ def test_deepglobe_refuses_colours_of_no_class(tmp_path):
         dataset.read_label(0)
 
 
+def test_deepglobe_published_split(shared, tmp_path):
+    """Lists of the published split are taken as they are: its order, its numbers of images, no warning."""
+    published = json.loads((shared / "data" / "magnet_deepglobe_split.json").read_text())
+    (tmp_path / "land-train").mkdir()
+    for split in ("train", "val", "test"):
+        pairs = [(f"land-train/{i}_sat.jpg", f"land-train/{i}_mask.png") for i in published[split]]
+        for name in (name for pair in pairs for name in pair):
+            (tmp_path / name).touch()
+        (tmp_path / f"magnet_{split}.txt").write_text("".join(f"{i}\t{m}\n" for i, m in pairs))
+        (tmp_path / f"{split}.txt").write_text("".join(f"{i}\t{m}\n" for i, m in pairs))
+    seen = []
+    for split in ("train", "val", "test"):
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            own = build_dataset(DataConfig(name="DeepGlobe", root=str(tmp_path)), split)
+        lists = DataConfig(name="DeepGlobe", root=str(tmp_path), datalist=str(tmp_path / "magnet_{split}.txt"))
+        assert own.samples == build_dataset(lists, split).samples
+        assert [int(s.image.name.removesuffix("_sat.jpg")) for s in own.samples] == published[split]
+        assert {s.mask.name.removesuffix("_mask.png") for s in own.samples} == {str(i) for i in published[split]}
+        seen += published[split]
+    assert len(set(seen)) == len(seen) == 803
+
+
+def test_custom_colour_masks(tmp_path):
+    """As MagNet describes custom data: a list with tabs, masks in colours, colours to leave out."""
+    palette, void = [[0, 0, 0], [0, 255, 255], [255, 0, 255]], [9, 9, 9]
+    ids = mask(0, range(4))
+    for name in ("a b.png", "c.png"):
+        write(tmp_path / f"pictures/{name}", picture(0))
+        write(tmp_path / f"colours/{name}", np.array([*palette, void], np.uint8)[ids])
+    (tmp_path / "val.txt").write_text("pictures/a b.png\tcolours/a b.png\npictures/c.png\tcolours/c.png\n")
+    options = {"classes": ["none", "town", "range"], "palette": palette, "list": "{split}.txt", "color_masks": True}
+    config = DataConfig(name="Custom", root=str(tmp_path), options={**options, "ignore_colors": [void]})
+    dataset = build_dataset(config, "val")
+    assert len(dataset) == 2
+    assert np.array_equal(dataset.read(0)[1], np.where(ids == 3, IGNORE, ids))
+    with pytest.raises(DataError, match=r"a b\.png: \d+ pixels of a colour that is no class, the first one \[9, 9, 9\]"):
+        build_dataset(DataConfig(name="Custom", root=str(tmp_path), options=options), "val").read(0)
+    listed = DataConfig(name="Custom", root=str(tmp_path), datalist=str(tmp_path / "val.txt"), options=config.options)
+    assert build_dataset(listed, "val").samples == dataset.samples
+
+
 def test_custom_list_and_ids(own, tmp_path):
     config = own(values=(0, 128, 255), options={"ids": {0: "a", 128: "c", 255: "ignore"}, "ignore": []})
     assert set(np.unique(build_dataset(config, "train").read(0)[1])) == {-1, 0, 2}
@@ -285,6 +328,8 @@ def test_custom_palette_suffix_and_test_split(own, tmp_path):
         ({"palette": [[1, 2, 3]]}, "palette has shape"),
         ({"ids": {0: "bb"}}, "'bb'"),
         ({"classes": ["a"], "ids": {0: 3}}, "0: 3"),
+        ({"color_masks": True}, "color_masks without palette"),
+        ({"ignore_colors": [[1, 2, 3]]}, "ignore_colors with masks of class ids"),
     ],
 )
 def test_custom_contradictions(own, options, message):

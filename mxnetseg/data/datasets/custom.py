@@ -7,12 +7,15 @@ from pathlib import Path
 
 import numpy as np
 
-from ...errors import ConfigError, suggest
+from ...errors import ConfigError, DataError, suggest
 from ...registry import DATASETS
 from ..base import SegmentationDataset
-from ..files import Sample, images_below, list_entries, pair_folders, require, require_files
+from ..files import Sample, images_below, list_entries, list_fields, pair_folders, require, require_files
+from ..images import read_rgb
 from ..labels import IGNORE, identity
-from ..palettes import voc_palette
+from ..palettes import ids_of_colors, voc_palette
+
+_OTHER = 255
 
 
 @DATASETS.register("Custom", aliases=("own",), classes=None, folder="Custom", splits={})
@@ -39,7 +42,8 @@ class Custom(SegmentationDataset):
     images, masks : str
         Folders relative to the root; ``{split}`` is replaced. Without masks, the split ``test`` is predicted only.
     list : str, optional
-        List file relative to the root, ``{split}`` replaced; lines ``image mask`` (or ``image``), relative to it.
+        List file relative to the root, ``{split}`` replaced; lines ``image mask`` (or ``image``), relative to it,
+        with a tab between them where names hold blanks.
     mask_suffix : str
         What follows the image's stem in the mask's, e.g. ``_mask``.
     palette : list of [r, g, b], optional
@@ -48,6 +52,10 @@ class Custom(SegmentationDataset):
         Mask value -> class id or name (or ``ignore``), where masks do not hold class ids, e.g. ``{255: crack}``.
     ignore : list of int
         Mask values to leave out.
+    color_masks : bool
+        Masks are pictures in the colours of the palette.
+    ignore_colors : list of [r, g, b]
+        Colours to leave out, with ``color_masks``.
 
     Raises
     ------
@@ -71,6 +79,8 @@ class Custom(SegmentationDataset):
         palette: Sequence[Sequence[int]] | None = None,
         ids: Mapping[int, int | str] | None = None,
         ignore: Sequence[int] = (),
+        color_masks: bool = False,
+        ignore_colors: Sequence[Sequence[int]] = (),
     ):
         if not classes:
             raise ConfigError("data.options.classes is empty", "names of the classes, e.g. [background, crack]")
@@ -79,6 +89,14 @@ class Custom(SegmentationDataset):
         self.id_map = (
             {**identity(len(classes)), **dict.fromkeys(ignore, IGNORE)} if ids is None else self._ids(ids, ignore)
         )
+        self._color_masks = color_masks
+        self._colors = np.vstack([self.palette, np.array(ignore_colors, np.uint8).reshape(-1, 3)])
+        if color_masks:
+            self._check_colors(palette, ids, ignore)
+            extra = range(len(self.classes), len(self._colors))
+            self.id_map = {**identity(len(self.classes)), **dict.fromkeys(extra, IGNORE)}
+        elif len(ignore_colors):
+            raise ConfigError("data.options.ignore_colors with masks of class ids", "color_masks: true, or ignore")
         self._images, self._masks, self._list, self._suffix = images, masks, list, mask_suffix
         super().__init__(root, split)
 
@@ -96,6 +114,31 @@ class Custom(SegmentationDataset):
                 raise ConfigError(f"data.options.ids: {raw}: {target!r}", expected, suggest(str(target), self.classes))
         return table
 
+    def _check_colors(self, palette: object, ids: object, ignore: Sequence[int]) -> None:
+        if palette is None or ids is not None or len(ignore):
+            raise ConfigError(
+                "data.options.color_masks without palette, or with ids or ignore",
+                "the colour of every class in data.options.palette, colours to leave out in ignore_colors",
+            )
+        if len(self._colors) > _OTHER or len(np.unique(self._colors, axis=0)) != len(self._colors):
+            raise ConfigError("data.options.palette and ignore_colors repeat a colour", "at most 255 different colours")
+
+    def _mask(self, index: int) -> tuple[np.ndarray, Path]:
+        """Ids of the mask, or of its colours."""
+        path = self.samples[index].mask
+        if path is None or not self._color_masks:
+            return super()._mask(index)
+        image = read_rgb(path)
+        ids = ids_of_colors(image, self._colors, _OTHER)
+        if (other := ids == _OTHER).any():
+            color = image[other][0].tolist()
+            raise DataError(
+                f"{path}: {int(other.sum())} pixels of a colour that is no class, the first one {color}",
+                "the colours of data.options.palette",
+                "save masks without loss (PNG) and without smoothing; or name it in data.options.ignore_colors",
+            )
+        return ids, path
+
     def find(self, split: str) -> list[Sample]:
         """Samples of the list in its order, or of the folders sorted by name."""
         if self._list:
@@ -108,7 +151,7 @@ class Custom(SegmentationDataset):
     def _from_list(self, path: Path) -> list[Sample]:
         samples = []
         for entry in list_entries(path, self.remedy):
-            image, *mask = entry.split()
+            image, *mask = list_fields(entry)
             samples.append(Sample(self.root / image, self.root / mask[0] if mask else None))
         return require_files(samples, self.remedy)
 
