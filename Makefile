@@ -72,7 +72,8 @@ $(STAMP): requirements.txt pyproject.toml | $(BIN)/python
 	@$(PIP) install --no-deps --editable .
 	@touch $@
 
-$(STAMP_DEV): requirements-dev.txt $(STAMP)
-	@echo "installing requirements-dev.txt (once)"
+$(STAMP_DEV): requirements-dev.txt requirements-demo.txt $(STAMP)
+	@echo "installing requirements-dev.txt and requirements-demo.txt (once)"
 	@$(PIP) install -r requirements-dev.txt
+	@$(PIP) install --no-deps -r requirements-demo.txt
 	@touch $@

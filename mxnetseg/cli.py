@@ -30,6 +30,7 @@ COMMANDS = {
     "export": ("mxnetseg.deploy.export", "write a symbol or an ONNX file that runs without this package"),
     "benchmark": ("mxnetseg.tools.benchmark", "measure latency, throughput, memory and cost of networks"),
     "quickstart": ("mxnetseg.quickstart", "the whole loop on generated data, in minutes"),
+    "demo": ("mxnetseg.demo", "segment pictures on a page in the browser"),
     "check-data": ("mxnetseg.tools.check_data", "find what is wrong with a data set before training"),
     "prepare": ("mxnetseg.tools.prepare", "bring downloaded data into the form that a data set reads"),
     "list": ("mxnetseg.tools.listing", "names of models, backbones, data sets, losses, configurations"),

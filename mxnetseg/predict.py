@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from .config import RefineConfig
     from .data.pictures import Picture
     from .data.tiff import TiffPicture
+    from .engine.forward import Steps
     from .engine.refine import LabelsAt, Observer, Stage
     from .tools.media import Item
 
@@ -126,6 +127,14 @@ class ImageSegmenter:
         """Labels uint8 (H, W) of an image uint8 (H, W, 3)."""
         return self._predictors[self.choose(image)].labels(image, name)
 
+    def forwards(self, image: np.ndarray) -> int:
+        """How often the network runs for an image: once, or once per window (and scale, and mirror image)."""
+        return self._predictors[self.choose(image)].forwards(*image.shape[:2])
+
+    def steps(self, image: np.ndarray, name: str) -> Steps:
+        """Generator form of a call: yields at every forward, returns the labels."""
+        return (yield from self._predictors[self.choose(image)].labels_steps(image, name))
+
 
 class ProgressiveSegmenter:
     """Segments images of any size scale by scale, with the network of a checkpoint and refinement modules.
@@ -169,14 +178,14 @@ class ProgressiveSegmenter:
         """Labels uint8 (H, W) of an image uint8 (H, W, 3)."""
         return self._predictor.labels(image, name)
 
+    def refine(self, picture: Picture, name: str) -> LabelsAt:
+        """Labels of any part of a picture (see :meth:`~mxnetseg.engine.refine.ProgressivePredictor.refine`)."""
+        return self._predictor.refine(picture, name)
+
 
 def _input_facts(model: Any, meta: dict[str, Any]) -> dict[str, Any]:
     """What a network wants of its input."""
     return {"mean": meta["mean"], "std": meta["std"], "divisor": model.divisor, "min_size": model.min_size}
-
-    def refine(self, picture: Picture, name: str) -> LabelsAt:
-        """Labels of any part of a picture (see :meth:`~mxnetseg.engine.refine.ProgressivePredictor.refine`)."""
-        return self._predictor.refine(picture, name)
 
 
 class _Output:

@@ -12,7 +12,9 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parent.parent
-REQUIREMENTS = ["requirements.txt", "requirements-dev.txt", "requirements-gpu.txt"]
+REQUIREMENTS = ["requirements.txt", "requirements-dev.txt", "requirements-demo.txt", "requirements-gpu.txt"]
+# Installed against what the package says of itself (`--no-deps`), and tested: (package, what it asks for).
+TOLERATED = {("gradio", "pillow")}
 
 
 def _lines(name: str) -> list[str]:
@@ -32,8 +34,9 @@ def test_every_requirement_is_pinned(name):
         assert constrained or line.startswith(("-r ", "-c ")) or re.fullmatch(r"[a-z0-9.-]+==[\w.]+", line), line
 
 
-@pytest.mark.parametrize("name", REQUIREMENTS[:2])
+@pytest.mark.parametrize("name", REQUIREMENTS[:3])
 def test_transitive_packages_are_pinned_too(name):
+    tolerated = set()
     pins = _pins("requirements.txt") | _pins(name)
     for package in pins:
         for text in importlib.metadata.requires(package) or []:
@@ -41,13 +44,16 @@ def test_transitive_packages_are_pinned_too(name):
             if need.marker is None or need.marker.evaluate({"extra": ""}):
                 pinned = pins.get(canonicalize_name(need.name))
                 assert pinned, f"{package} needs {need.name}"
-                assert need.specifier.contains(pinned, prereleases=True), f"{package} needs {text}"
+                agrees = need.specifier.contains(pinned, prereleases=True)
+                tolerated |= set() if agrees else {(package, need.name)}
+    assert tolerated == (TOLERATED if name == "requirements-demo.txt" else set())
 
 
 def test_metadata_accept_the_pinned_versions():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    pins = _pins("requirements.txt")
-    for text in [*project["dependencies"], *project["optional-dependencies"]["cpu"]]:
+    pins = _pins("requirements.txt") | _pins("requirements-demo.txt")
+    extras = project["optional-dependencies"]
+    for text in [*project["dependencies"], *extras["cpu"], *extras["demo"]]:
         need = Requirement(text)
         assert need.specifier.contains(pins[canonicalize_name(need.name)]), text
 

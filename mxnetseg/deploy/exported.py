@@ -34,8 +34,9 @@ class ExportedNetwork:
         Content of the metadata file; empty without one.
     aux : bool
         False: auxiliary heads are not exported.
-    divisor : int
-        1: the symbol does not say what sizes it takes.
+    divisor, min_size : int
+        Heights and widths must be multiples of the one and at least the other; 1 without a metadata file, since the
+        symbol does not say it.
 
     Raises
     ------
@@ -44,7 +45,6 @@ class ExportedNetwork:
     """
 
     aux = False
-    divisor = 1
 
     def __init__(self, path: str | Path, ctx: mx.Context):
         path = Path(path)
@@ -63,6 +63,8 @@ class ExportedNetwork:
                 "a symbol with one input `data`, and its parameters",
                 "export it again",
             ) from error
+        sizes = self.meta.get("input") or {}
+        self.divisor, self.min_size = int(sizes.get("divisor", 1)), int(sizes.get("min_size", 1))
         for name in _fixed_scales(path):
             self.collect_params()[name].grad_req = "null"
 

@@ -102,19 +102,22 @@ class OnnxSegmenter:
         palette = np.array(self.meta.get("palette") or np.repeat(np.arange(256)[:, None], 3, axis=1), np.uint8)
         return palette[labels]
 
+    def run(self, window: np.ndarray) -> np.ndarray:
+        """The file's own output, without the batch's axis, for its own input: uint8 (h, w, 3) or float32 (3, h, w)."""
+        return self._session.run(None, {self._input.name: np.ascontiguousarray(window[None])})[0][0]
+
     def _run(self, image: np.ndarray) -> np.ndarray:
-        """Result for one image, without the batch's axis."""
+        """Result for one image of any size."""
         if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or not image.size:
             raise ValueError(f"array of shape {image.shape} and type {image.dtype}; expected uint8 (H, W, 3), RGB")
         if self.size and image.shape[:2] != self.size:
             image = cv2.resize(image, self.size[::-1], interpolation=cv2.INTER_LINEAR)
-        batch = image[None] if self.meta["raw"] else self._normalised(image)
-        return self._session.run(None, {self._input.name: np.ascontiguousarray(batch)})[0][0]
+        return self.run(image if self.meta["raw"] else self._normalised(image))
 
     def _normalised(self, image: np.ndarray) -> np.ndarray:
         mean, std = (np.array(self.meta[key], np.float64) for key in ("mean", "std"))
         normal = image * (1 / (255 * std)).astype(np.float32) + (-mean / std).astype(np.float32)
-        return normal.transpose(2, 0, 1)[None]
+        return normal.transpose(2, 0, 1)
 
 
 def main() -> int:

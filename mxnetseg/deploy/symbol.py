@@ -114,7 +114,9 @@ def _digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def _describe(meta: dict[str, Any], files: ExportedFiles, checkpoint: Path, error: float) -> dict[str, Any]:
+def _describe(
+    model: SegmentationModel, meta: dict[str, Any], files: ExportedFiles, checkpoint: Path, error: float
+) -> dict[str, Any]:
     """Content of the metadata file."""
     kept = ("classes", "palette", "mean", "std", "model", "data", "metrics", "epoch", "step", "created", "versions")
     return {
@@ -125,6 +127,8 @@ def _describe(meta: dict[str, Any], files: ExportedFiles, checkpoint: Path, erro
             "channels": "RGB",
             "dtype": "float32",
             "range": "(x/255 - mean)/std",
+            "divisor": model.divisor,
+            "min_size": model.min_size,
         },
         "output": {"layout": "NCHW", "meaning": "logits per class, at the input's size"},
         **{key: meta.get(key) for key in kept},
@@ -172,7 +176,7 @@ def export_symbol(
         files = save_symbol(model, Path(folder), checkpoint.stem)
         error = verify_symbol(model, files, sizes)
         files["meta"] = Path(folder) / f"{checkpoint.stem}-meta.json"
-        described = _describe(loaded.meta, {k: files[k] for k in ("symbol", "params")}, checkpoint, error)
+        described = _describe(model, loaded.meta, {k: files[k] for k in ("symbol", "params")}, checkpoint, error)
         files["meta"].write_text(json.dumps(described, indent=1))
         for kind, path in files.items():
             os.replace(path, out / path.name)

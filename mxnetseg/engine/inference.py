@@ -140,6 +140,14 @@ class Predictor:
         """Generator form of `labels` that returns a :class:`Prediction`."""
         return Prediction((yield from self.labels_steps(image, name)))
 
+    def forwards(self, height: int, width: int) -> int:
+        """Forwards that an image of this size takes (more where sums of exponentials must be tried again)."""
+        count = 0
+        for scale in self.config.scales:
+            rows, columns = self._grid(*self.protocol.scaled(height, width, self.config.base_size, scale), scale)
+            count += len(rows.starts) * -(-len(columns.starts) // self.batch)
+        return count * (2 if self.config.flip else 1)
+
     def scores_steps(self, image: np.ndarray, name: str = "image") -> Steps:
         """Generator form of `scores`."""
         return (yield from self._attempts(self._scores_once, image, name))
