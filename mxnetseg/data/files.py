@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -82,7 +83,7 @@ def require(path: Path, what: str, remedy: str) -> Path:
 def require_files(samples: list[Sample], remedy: str) -> list[Sample]:
     """Return `samples` if all their files exist; otherwise name the missing ones."""
     files = [f for s in samples for f in (s.image, s.mask) if f is not None]
-    missing = [str(f) for f in files if not f.is_file()]
+    missing = [str(f) for f in files if not os.path.isfile(f)]  # Path.is_file fails for names that are too long
     collected = _MISSING.get()
     if collected is not None:
         collected += [MissingFile(Path(f), "listed") for f in missing]
@@ -100,10 +101,13 @@ def list_entries(path: Path, remedy: str) -> list[str]:
     Raises
     ------
     DataError
-        If the file is missing.
+        If the file is missing or no text.
     """
     require(path, "list of images", remedy)
-    return [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    try:
+        return [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path} is not a list of files: {error}", "a text file in UTF-8", remedy) from error
 
 
 def list_fields(line: str) -> list[str]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from PIL import Image, ImageFile
+from PIL import Image, ImageFile, TiffImagePlugin, UnidentifiedImageError
 
 from ..errors import DataError
 
@@ -70,17 +70,31 @@ def open_strictly(source: Path | io.BytesIO) -> Image.Image:
 
 
 def _check_size(content: bytes, path: Path) -> str:
-    """Refuse what has too many pixels for its header alone; return the format, "" where Pillow does not know it."""
+    """Refuse what is no image, or has too many pixels, for its header alone; return the format."""
     try:
-        with open_strictly(io.BytesIO(content)) as image:
-            (width, height), kind = image.size, image.format or ""
+        (width, height), kind = _look_at_header(content)
     except Image.DecompressionBombError as error:
         raise _too_large(path, str(error)) from error
-    except Exception:  # damaged, or of a format of OpenCV alone: decoding tells
-        return ""
+    except Exception as error:  # whatever the bytes provoke, it is their fault
+        raise DamagedSampleError(f"{path}: not an image", "JPEG, PNG or another format that OpenCV reads") from error
     if width * height > MAX_PIXELS:
         raise _too_large(path, f"{width}x{height} are {width * height / 1e6:.0f} million pixels")
     return kind
+
+
+def _look_at_header(content: bytes) -> tuple[tuple[int, int], str]:
+    """Width and height, and the format."""
+    try:
+        with open_strictly(io.BytesIO(content)) as image:
+            return image.size, image.format or ""
+    except UnidentifiedImageError:
+        if content[:4] not in (b"II*\0", b"MM\0*"):
+            raise
+    # TIFF of 16-bit colours, which OpenCV alone decodes.
+    tags, file = TiffImagePlugin.ImageFileDirectory_v2(content[:8]), io.BytesIO(content)
+    file.seek(tags.next)
+    tags.load(file)
+    return (int(tags[TiffImagePlugin.IMAGEWIDTH]), int(tags[TiffImagePlugin.IMAGELENGTH])), "TIFF"
 
 
 def _too_large(path: Path, why: str) -> DamagedSampleError:

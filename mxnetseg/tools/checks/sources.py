@@ -93,7 +93,7 @@ def _explain_missing(missing: list[MissingFile]) -> list[Finding]:
 
 def _absence(path: Path) -> str:
     """Why a listed file is not there."""
-    if path.is_symlink():
+    if os.path.islink(path):
         return f"a link to {os.readlink(path)}, which does not exist"
     if not path.parent.is_dir():
         return f"its folder {path.parent} does not exist"
