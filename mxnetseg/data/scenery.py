@@ -5,12 +5,14 @@ Lengths are metres in the camera's frame: X to the right, height above the groun
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
-__all__ = ["CLASSES", "VOID", "Canvas", "draw_scene"]
+__all__ = ["CLASSES", "VOID", "Canvas", "View", "draw_scene"]
 
 CLASSES = ("road", "sidewalk", "building", "vegetation", "sky", "pole", "car", "person")
 ROAD, SIDEWALK, BUILDING, VEGETATION, SKY, POLE, CAR, PERSON = range(8)
@@ -22,6 +24,25 @@ _SHIFT = 4  # fractional bits of OpenCV's drawing coordinates
 Color = np.ndarray
 
 
+@dataclass(frozen=True)
+class View:
+    """How hard scenes are: as usual, or easier.
+
+    Parameters
+    ----------
+    enlarge : float
+        Factor by which sidewalks and everything that stands on the street are larger.
+    variety : float
+        How much light and the colours of a kind of thing differ: 1, or less, down to 0.
+    border : int
+        Width of the void between two classes, in pixels.
+    """
+
+    enlarge: float = 1.0
+    variety: float = 1.0
+    border: int = 1
+
+
 class Canvas:
     """Image and label drawn together, seen by a camera on the street.
 
@@ -29,10 +50,11 @@ class Canvas:
     ----------
     height, width : int
     rng : numpy Generator
+    view : View
     """
 
-    def __init__(self, height: int, width: int, rng: np.random.Generator):
-        self.rng = rng
+    def __init__(self, height: int, width: int, rng: np.random.Generator, view: View):
+        self.rng, self.view, self._foot = rng, view, None
         self.image = np.zeros((height, width, 3), np.uint8)
         self.label = np.full((height, width), SKY, np.uint8)
         self.horizon = height * rng.uniform(0.38, 0.5)
@@ -43,7 +65,20 @@ class Canvas:
 
     def project(self, x: float, height: float, z: float) -> tuple[float, float]:
         """Pixel of a point in the scene."""
+        if self._foot is not None:
+            x, height = self._foot + self.view.enlarge * (x - self._foot), self.view.enlarge * height
         return self.center + self.focal * x / z, self.horizon + self.focal * (self.camera - height) / z
+
+    @contextmanager
+    def standing(self, x: float) -> Iterator[None]:
+        """Draw a thing enlarged: around `x`, the middle of its foot, and upwards from the ground."""
+        self._foot = x
+        yield
+        self._foot = None
+
+    def unit(self, z: float) -> float:
+        """Pixels of a metre (of an enlarged one, inside of :meth:`standing`)."""
+        return self.focal / z * (self.view.enlarge if self._foot is not None else 1)
 
     def fill(self, points: Sequence[tuple[float, float]], color: Color, label: int | None) -> None:
         """Polygon in pixels; without a label only its colour is drawn."""
@@ -85,23 +120,27 @@ def _shade(color: Color) -> tuple[int, int, int]:
     return red, green, blue
 
 
-def _between(rng: np.random.Generator, *colors: tuple[int, int, int]) -> Color:
-    """Random mixture of colours."""
+def _between(canvas: Canvas, *colors: tuple[int, int, int]) -> Color:
+    """Random mixture of colours, or something nearer to the first one."""
+    rng, variety = canvas.rng, canvas.view.variety
     weight = rng.dirichlet(np.ones(len(colors)))
-    return weight @ np.array(colors, float) + rng.uniform(-10, 10, 3)
+    mixture = weight @ np.array(colors, float) + rng.uniform(-10, 10, 3)
+    return variety * mixture + (1 - variety) * np.array(colors[0], float)
 
 
-def _paint(rng: np.random.Generator) -> Color:
-    """Colour of painted or woven things: from grey to saturated, of any hue."""
+def _paint(canvas: Canvas, usual: tuple[int, int, int]) -> Color:
+    """Colour of painted or woven things: from grey to saturated, of any hue, or something nearer to the usual one."""
+    rng, variety = canvas.rng, canvas.view.variety
     gray = rng.uniform(25, 235)
-    return np.clip(gray + rng.uniform(-90, 90, 3) * rng.uniform(0, 1), 10, 245)
+    paint = np.clip(gray + rng.uniform(-90, 90, 3) * rng.uniform(0, 1), 10, 245)
+    return variety * paint + (1 - variety) * np.array(usual, float)
 
 
 def draw_sky(canvas: Canvas) -> None:
     """Vertical gradient with clouds."""
     rng, height, width = canvas.rng, *canvas.label.shape
-    top = _between(rng, (60, 110, 190), (150, 160, 170), (210, 215, 220), (120, 120, 150))
-    low = _between(rng, (190, 210, 230), (225, 225, 220), (230, 190, 150), (160, 165, 170))
+    top = _between(canvas, (60, 110, 190), (150, 160, 170), (210, 215, 220), (120, 120, 150))
+    low = _between(canvas, (190, 210, 230), (225, 225, 220), (230, 190, 150), (160, 165, 170))
     ramp = np.linspace(0, 1, height, dtype=np.float32)[:, None, None] ** 0.8
     clouds = cv2.resize(rng.random((6, 9), np.float32), (width, height), interpolation=cv2.INTER_CUBIC)
     clouds = np.clip((clouds - 0.55) * 2.5, 0, 1)[..., None] * np.float32(rng.uniform(0, 0.9))
@@ -115,15 +154,15 @@ def draw_ground(canvas: Canvas, half: float, walk: float) -> None:
     rng, near = canvas.rng, 0.8
     width = canvas.label.shape[1]
     for x in np.linspace(-0.1, 1.1, 14) * width:
-        tall, color = rng.uniform(0.01, 0.09) * width, _leaf(rng) if rng.random() < 0.7 else _wall(rng)
+        tall, color = rng.uniform(0.01, 0.09) * width, _leaf(canvas) if rng.random() < 0.7 else _wall(canvas)
         kind = VEGETATION if color[1] > color[0] else BUILDING
         y, w = canvas.horizon, width / 11
         box = [(x - w / 2, y + 3), (x - w / 2, y - tall), (x + w / 2, y - tall), (x + w / 2, y + 3)]
         canvas.fill(box, color, kind)
-    lawn = _leaf(rng)
+    lawn = _leaf(canvas)
     canvas.quad([(-300, 0, _FAR), (300, 0, _FAR), (300, 0, near), (-300, 0, near)], lawn, VEGETATION)
-    asphalt = _between(rng, (70, 70, 75), (125, 125, 125), (150, 145, 135), (95, 90, 100))
-    paving = _between(rng, (120, 115, 115), (165, 160, 150), (150, 125, 115), (95, 95, 95))
+    asphalt = _between(canvas, (70, 70, 75), (125, 125, 125), (150, 145, 135), (95, 90, 100))
+    paving = _between(canvas, (120, 115, 115), (165, 160, 150), (150, 125, 115), (95, 95, 95))
     for side in (-1, 1):
         edge, out = side * half, side * (half + walk)
         canvas.quad([(edge, 0, _FAR), (out, 0, _FAR), (out, 0, near), (edge, 0, near)], paving, SIDEWALK)
@@ -138,7 +177,7 @@ def draw_ground(canvas: Canvas, half: float, walk: float) -> None:
 
 
 def _draw_markings(canvas: Canvas, half: float) -> None:
-    rng, white = canvas.rng, _between(canvas.rng, (215, 215, 210), (225, 200, 120))
+    rng, white = canvas.rng, _between(canvas, (215, 215, 210), (225, 200, 120))
     if rng.random() < 0.8:
         dash, gap = rng.uniform(2, 4), rng.uniform(2, 5)
         for z in np.arange(1.0 + rng.uniform(0, 3), 60, dash + gap):
@@ -153,16 +192,16 @@ def _draw_markings(canvas: Canvas, half: float) -> None:
         canvas.quad([(x, 0, z), (x + w, 0, z), (x + w, 0, z + 2 * w), (x, 0, z + 2 * w)], patch, None)
 
 
-def _wall(rng: np.random.Generator) -> Color:
+def _wall(canvas: Canvas) -> Color:
     """Colours of plaster, brick, concrete and glass, which overlap those of sky, road and leaves."""
     return _between(
-        rng, (180, 165, 140), (150, 85, 65), (130, 130, 130), (195, 200, 205), (110, 130, 150), (120, 130, 95)
+        canvas, (180, 165, 140), (150, 85, 65), (130, 130, 130), (195, 200, 205), (110, 130, 150), (120, 130, 95)
     )
 
 
-def _leaf(rng: np.random.Generator) -> Color:
+def _leaf(canvas: Canvas) -> Color:
     """Colours of leaves in several seasons."""
-    return _between(rng, (55, 95, 40), (95, 125, 60), (40, 70, 45), (120, 110, 55), (85, 80, 50))
+    return _between(canvas, (55, 95, 40), (95, 125, 60), (40, 70, 45), (120, 110, 55), (85, 80, 50))
 
 
 def draw_houses(canvas: Canvas, side: int, front: float) -> None:
@@ -182,7 +221,7 @@ def draw_houses(canvas: Canvas, side: int, front: float) -> None:
 
 
 def _draw_house(canvas: Canvas, x: float, near: float, far: float) -> None:
-    rng, tall, wall = canvas.rng, canvas.rng.uniform(4.5, 15), _wall(canvas.rng)
+    rng, tall, wall = canvas.rng, canvas.rng.uniform(4.5, 15), _wall(canvas)
     lit = 1.0 if np.sign(x) == canvas.light else 0.72
     gable = x + np.sign(x) * 9
     face = [(x, 0, far), (gable, 0, far), (gable, tall, far), (x, tall, far)]
@@ -191,7 +230,7 @@ def _draw_house(canvas: Canvas, x: float, near: float, far: float) -> None:
     canvas.quad(front, wall * 0.9, BUILDING)
     if rng.random() < 0.4:
         ridge, rise = (x + gable) / 2, tall + rng.uniform(1.5, 3)
-        roof = _between(rng, (120, 60, 45), (80, 80, 85), (60, 50, 45))
+        roof = _between(canvas, (120, 60, 45), (80, 80, 85), (60, 50, 45))
         canvas.quad([(x, tall, near), (gable, tall, near), (ridge, rise, near)], wall * 0.9, BUILDING)
         canvas.quad([(x, tall, far), (x, tall, near), (ridge, rise, near), (ridge, rise, far)], roof, BUILDING)
     canvas.quad([(x, 0, far), (x, 0, near), (x, tall, near), (x, tall, far)], wall * lit, BUILDING)
@@ -200,7 +239,7 @@ def _draw_house(canvas: Canvas, x: float, near: float, far: float) -> None:
 
 def _draw_windows(canvas: Canvas, x: float, near: float, far: float, tall: float, wall: Color) -> None:
     rng = canvas.rng
-    glass = _between(rng, (40, 50, 60), (150, 175, 195), (90, 95, 100), (230, 210, 150))
+    glass = _between(canvas, (40, 50, 60), (150, 175, 195), (90, 95, 100), (230, 210, 150))
     pitch, storey, share = rng.uniform(1.8, 3), rng.uniform(2.6, 3.4), rng.uniform(0.4, 0.7)
     for base in np.arange(0.9, tall - 1.6, storey):
         if rng.random() < 0.3:
@@ -213,8 +252,8 @@ def _draw_windows(canvas: Canvas, x: float, near: float, far: float, tall: float
 
 def draw_tree(canvas: Canvas, x: float, z: float) -> None:
     """Trunk and a crown of overlapping leaf clusters."""
-    rng, leaf, tall = canvas.rng, _leaf(canvas.rng), canvas.rng.uniform(3.5, 7.5)
-    trunk, size = _between(rng, (70, 55, 40), (95, 85, 70)), canvas.focal / z
+    rng, leaf, tall = canvas.rng, _leaf(canvas), canvas.rng.uniform(3.5, 7.5)
+    trunk, size = _between(canvas, (70, 55, 40), (95, 85, 70)), canvas.unit(z)
     radius = rng.uniform(1.0, 1.9)
     canvas.quad([(x - 0.14, 0, z), (x + 0.14, 0, z), (x + 0.1, tall, z), (x - 0.1, tall, z)], trunk, VEGETATION)
     for _ in range(14):
@@ -227,8 +266,8 @@ def draw_tree(canvas: Canvas, x: float, z: float) -> None:
 
 def draw_pole(canvas: Canvas, x: float, z: float) -> None:
     """Lamp post, traffic light or sign post."""
-    rng, size = canvas.rng, canvas.focal / z
-    color = _between(rng, (110, 110, 110), (60, 60, 60), (160, 160, 155), (85, 95, 85))
+    rng, size = canvas.rng, canvas.unit(z)
+    color = _between(canvas, (110, 110, 110), (60, 60, 60), (160, 160, 155), (85, 95, 85))
     tall, half = rng.uniform(2.8, 6.5), max(rng.uniform(0.08, 0.13), 3.2 / size)
     canvas.quad([(x - half, 0, z), (x + half, 0, z), (x + half, tall, z), (x - half, tall, z)], color, POLE)
     dark = x - canvas.light * half
@@ -240,7 +279,7 @@ def draw_pole(canvas: Canvas, x: float, z: float) -> None:
         canvas.quad(beam, color, POLE)
     elif kind < 0.75:
         u, v = canvas.project(x, tall, z)
-        face = _between(rng, (190, 40, 40), (40, 80, 170), (230, 230, 225), (220, 190, 50))
+        face = _between(canvas, (190, 40, 40), (40, 80, 170), (230, 230, 225), (220, 190, 50))
         canvas.ellipse(u, v, 0.42 * size, 0.42 * size, face, POLE)
         canvas.ellipse(u, v, 0.26 * size, 0.26 * size, face * 0.4 + 140, POLE)
     else:
@@ -248,21 +287,21 @@ def draw_pole(canvas: Canvas, x: float, z: float) -> None:
         canvas.quad(box, np.full(3, 35.0), POLE)
         for place in range(3):
             u, v = canvas.project(x, tall - 0.2 - 0.3 * place, z)
-            canvas.ellipse(u, v, 0.1 * size, 0.1 * size, _paint(rng), None)
+            canvas.ellipse(u, v, 0.1 * size, 0.1 * size, _paint(canvas, (200, 60, 40)), None)
 
 
 def draw_car(canvas: Canvas, x: float, z: float) -> None:
     """Box-shaped car seen from behind or in front, with its visible side."""
-    rng, paint = canvas.rng, _paint(canvas.rng)
+    rng, paint = canvas.rng, _paint(canvas, (50, 80, 150))
     half, long, belt = rng.uniform(0.8, 1.0), rng.uniform(3.6, 4.8), rng.uniform(0.8, 1.0)
     tall, deep = belt + rng.uniform(0.5, 0.75), z + long
     canvas.darken([(x - half, 0, z - 0.4), (x + half, 0, z - 0.4), (x + half, 0, deep), (x - half, 0, deep)], 0.45)
-    glass = _between(rng, (35, 40, 50), (120, 140, 160), (80, 85, 90))
+    glass = _between(canvas, (35, 40, 50), (120, 140, 160), (80, 85, 90))
     if abs(x) > half:
         _draw_car_side(canvas, x - np.sign(x) * half, z, deep, belt, tall, paint, glass)
     _draw_rear_window(canvas, x, z, half, belt, tall, paint, glass)
     canvas.quad([(x - half, 0.25, z), (x + half, 0.25, z), (x + half, belt, z), (x - half, belt, z)], paint, CAR)
-    lamp = _between(rng, (200, 40, 30), (240, 235, 210))
+    lamp = _between(canvas, (200, 40, 30), (240, 235, 210))
     for side in (-1, 1):
         inner, outer = x + side * 0.6 * half, x + side * 0.96 * half
         canvas.quad([(inner, 0.55, z), (outer, 0.55, z), (outer, 0.75, z), (inner, 0.75, z)], lamp, None)
@@ -298,7 +337,8 @@ def _draw_car_side(
 def draw_person(canvas: Canvas, x: float, z: float) -> None:
     """Walking figure: legs, coat, arms, head."""
     rng, tall = canvas.rng, canvas.rng.uniform(1.5, 1.9)
-    coat, trousers, skin = _paint(rng), _paint(rng) * 0.7, _between(rng, (225, 180, 150), (140, 95, 70), (90, 60, 45))
+    coat, trousers = _paint(canvas, (190, 60, 50)), _paint(canvas, (110, 50, 90)) * 0.7
+    skin = _between(canvas, (225, 180, 150), (140, 95, 70), (90, 60, 45))
     stride, wide = rng.uniform(0.05, 0.3), rng.uniform(0.21, 0.3)
     canvas.darken([(x - 0.3, 0, z - 0.2), (x + 0.3, 0, z - 0.2), (x + 0.3, 0, z + 0.3), (x - 0.3, 0, z + 0.3)], 0.6)
     hip, neck = 0.48 * tall, 0.84 * tall
@@ -312,12 +352,12 @@ def draw_person(canvas: Canvas, x: float, z: float) -> None:
     body = [(x - 0.8 * wide, hip - 0.1, z), (x + 0.8 * wide, hip - 0.1, z), (x + wide, neck, z), (x - wide, neck, z)]
     canvas.quad(body, coat, PERSON)
     u, v = canvas.project(x, 0.92 * tall, z)
-    size = canvas.focal / z
+    size = canvas.unit(z)
     canvas.ellipse(u, v, 0.11 * size, 0.15 * size, skin, PERSON)
-    canvas.ellipse(u, v - 0.07 * size, 0.12 * size, 0.09 * size, _paint(rng) * 0.4, PERSON)
+    canvas.ellipse(u, v - 0.07 * size, 0.12 * size, 0.09 * size, _paint(canvas, (120, 80, 40)) * 0.4, PERSON)
 
 
-def draw_scene(height: int, width: int, rng: np.random.Generator) -> Canvas:
+def draw_scene(height: int, width: int, rng: np.random.Generator, view: View) -> Canvas:
     """Draw everything but the light: sky, ground, houses, then things from far to near.
 
     Parameters
@@ -325,13 +365,14 @@ def draw_scene(height: int, width: int, rng: np.random.Generator) -> Canvas:
     height, width : int
         Pixels.
     rng : numpy Generator
+    view : View
 
     Returns
     -------
     Canvas
     """
-    canvas = Canvas(height, width, rng)
-    half, walk = rng.uniform(3.2, 5.5), rng.uniform(2.0, 4.0)
+    canvas = Canvas(height, width, rng, view)
+    half, walk = rng.uniform(3.2, 5.5), rng.uniform(2.0, 4.0) * view.enlarge
     draw_sky(canvas)
     draw_ground(canvas, half, walk)
     for side in (-1, 1):
@@ -339,12 +380,13 @@ def draw_scene(height: int, width: int, rng: np.random.Generator) -> Canvas:
         if side != canvas.light and rng.random() < 0.6:
             edge, reach, z = side * (half + walk), side * rng.uniform(-0.5, 1) * half, rng.uniform(1, 15)
             canvas.darken([(edge, 0, z), (edge, 0, 60), (reach, 0, 60), (reach, 0, z)], rng.uniform(0.5, 0.75))
-    for draw, x, z in sorted(_things(rng, half, walk), key=lambda thing: -thing[2]):
-        draw(canvas, x, z)
+    for draw, x, z in sorted(_things(rng, half, walk, view.enlarge), key=lambda thing: -thing[2]):
+        with canvas.standing(x):
+            draw(canvas, x, z)
     return canvas
 
 
-def _things(rng: np.random.Generator, half: float, walk: float) -> list[tuple]:
+def _things(rng: np.random.Generator, half: float, walk: float, enlarge: float) -> list[tuple]:
     """What stands on the street: (function, X, Z)."""
     things = []
     for side in (-1, 1):
@@ -358,10 +400,12 @@ def _things(rng: np.random.Generator, half: float, walk: float) -> list[tuple]:
             if rng.random() < 0.4:
                 things.append((draw_car, side * (half - 1.1), z))
         for _ in range(rng.integers(2, 5)):
-            things.append((draw_person, side * (half + rng.uniform(0.4, walk - 0.3)), rng.uniform(3.2, 7)))
+            things.append(
+                (draw_person, side * (half + rng.uniform(0.4, walk - 0.3)), rng.uniform(3.2, 7) * enlarge**0.5)
+            )
     for lane in (-0.4, 0.4):
         if rng.random() < 0.7:
             things.append((draw_car, lane * half, rng.uniform(6, 30)))
     if rng.random() < 0.4:
-        things.append((draw_person, rng.uniform(-half, half), rng.uniform(4, 7)))
+        things.append((draw_person, rng.uniform(-half, half), rng.uniform(4, 7) * enlarge**0.5))
     return things

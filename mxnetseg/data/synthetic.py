@@ -13,11 +13,12 @@ import numpy as np
 from tqdm import tqdm
 
 from ..errors import DataError
-from .scenery import BUILDING, ROAD, SIDEWALK, SKY, VEGETATION, VOID, draw_scene
+from .scenery import BUILDING, ROAD, SIDEWALK, SKY, VEGETATION, VOID, View, draw_scene
 
-__all__ = ["generate_synthetic", "render"]
+__all__ = ["VERSION", "generate_synthetic", "render"]
 
-_VERSION = 7
+VERSION = 7
+_USUAL = View()
 _MANIFEST = "synthetic.json"
 # Relative contrast of fine grain and of blotches, per class.
 _GRAIN = {
@@ -29,7 +30,7 @@ _GRAIN = {
 }
 
 
-def render(seed: int, index: int, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+def render(seed: int, index: int, size: tuple[int, int], view: View = _USUAL) -> tuple[np.ndarray, np.ndarray]:
     """Draw one scene.
 
     Parameters
@@ -38,6 +39,8 @@ def render(seed: int, index: int, size: tuple[int, int]) -> tuple[np.ndarray, np
         The scene is a pure function of both.
     size : tuple of int
         (height, width).
+    view : View
+        How hard the scene is.
 
     Returns
     -------
@@ -47,9 +50,9 @@ def render(seed: int, index: int, size: tuple[int, int]) -> tuple[np.ndarray, np
         Class ids; 255 on borders and on the hood of the camera car.
     """
     rng = np.random.Generator(np.random.PCG64([seed, index]))
-    canvas = draw_scene(*size, rng)
-    image = _light(_texture(canvas.image, canvas.label, rng), canvas.horizon, rng)
-    label = _void_borders(canvas.label)
+    canvas = draw_scene(*size, rng, view)
+    image = _light(_texture(canvas.image, canvas.label, rng), canvas.horizon, rng, view.variety)
+    label = _void_borders(canvas.label, view.border)
     if rng.random() < 0.3:
         _draw_hood(image, label, rng)
     return image, label
@@ -67,14 +70,16 @@ def _texture(image: np.ndarray, label: np.ndarray, rng: np.random.Generator) -> 
     return image * gain[..., None]
 
 
-def _light(image: np.ndarray, horizon: float, rng: np.random.Generator) -> np.ndarray:
+def _light(image: np.ndarray, horizon: float, rng: np.random.Generator, variety: float) -> np.ndarray:
     """Haze, exposure, colour temperature, gamma, blur and noise of the camera."""
     height, width = image.shape[:2]
-    haze = np.exp(-np.abs(np.arange(height, dtype=np.float32) - horizon) / (0.08 * height)) * rng.uniform(0, 0.2)
+    haze = (
+        np.exp(-np.abs(np.arange(height, dtype=np.float32) - horizon) / (0.08 * height)) * rng.uniform(0, 0.2) * variety
+    )
     image += (np.float32(rng.uniform(150, 215)) - image) * haze[:, None, None].astype(np.float32)
-    warm = rng.uniform(-0.16, 0.16)
-    gain = rng.uniform(0.8, 1.25) * np.array([1 + warm, 1 + rng.uniform(-0.04, 0.04), 1 - warm])
-    slope = 1 + np.linspace(-0.5, 0.5, width) * rng.uniform(-0.3, 0.3)
+    warm = rng.uniform(-0.16, 0.16) * variety
+    gain = rng.uniform(0.8, 1.25) ** variety * np.array([1 + warm, 1 + rng.uniform(-0.04, 0.04), 1 - warm])
+    slope = 1 + np.linspace(-0.5, 0.5, width) * rng.uniform(-0.3, 0.3) * variety
     image *= (slope[None, :, None] * gain / 255).astype(np.float32)
     image = 255 * cv2.pow(np.clip(image, 0, 1, out=image), rng.uniform(0.8, 1.25))
     image = cv2.GaussianBlur(image, (3, 3), rng.uniform(0.3, 0.8))
@@ -82,9 +87,9 @@ def _light(image: np.ndarray, horizon: float, rng: np.random.Generator) -> np.nd
     return np.clip(image, 0, 255, out=image).astype(np.uint8)
 
 
-def _void_borders(label: np.ndarray) -> np.ndarray:
+def _void_borders(label: np.ndarray, width: int) -> np.ndarray:
     """Mark the pixels between two classes as void."""
-    kernel = np.ones((2, 2), np.uint8)
+    kernel = np.ones((width + 1, width + 1), np.uint8)
     return np.where(cv2.dilate(label, kernel) != cv2.erode(label, kernel), VOID, label).astype(np.uint8)
 
 
@@ -103,6 +108,7 @@ def generate_synthetic(
     size: tuple[int, int] = (192, 384),
     seed: int = 0,
     progress: bool = True,
+    **view: float,
 ) -> Path:
     """Write a data set of scenes, unless `root` already holds the same one.
 
@@ -120,6 +126,8 @@ def generate_synthetic(
     seed : int
     progress : bool
         Show a progress bar.
+    **view
+        How hard the scenes are, see :class:`~mxnetseg.data.scenery.View`.
 
     Returns
     -------
@@ -132,7 +140,7 @@ def generate_synthetic(
         If `root` exists and is not such a data set.
     """
     root = Path(root)
-    manifest = {"version": _VERSION, "train": train, "val": val, "size": list(size), "seed": seed}
+    manifest = {"version": VERSION, "train": train, "val": val, "size": list(size), "seed": seed, **view}
     if _manifest(root) == manifest:
         return root
     if root.exists() and _manifest(root) is None and any(root.iterdir()):
@@ -140,7 +148,7 @@ def generate_synthetic(
     root.parent.mkdir(parents=True, exist_ok=True)
     work = Path(tempfile.mkdtemp(prefix=f".{root.name}-", dir=root.parent))
     try:
-        _write_splits(work, {"train": train, "val": val}, size, seed, progress)
+        _write_splits(work, {"train": train, "val": val}, (seed, size, View(**view)), progress)
         (work / _MANIFEST).write_text(json.dumps(manifest) + "\n", encoding="utf-8")
         work.chmod(0o755)
         if root.exists():
@@ -158,12 +166,13 @@ def _manifest(root: Path) -> dict | None:
         return None
 
 
-def _write_splits(work: Path, counts: dict[str, int], size: tuple[int, int], seed: int, progress: bool) -> None:
+def _write_splits(work: Path, counts: dict[str, int], look: tuple[int, tuple[int, int], View], progress: bool) -> None:
+    seed, size, view = look
     jobs = [(split, number) for split, count in counts.items() for number in range(count)]
     for place, (split, number) in enumerate(
         tqdm(jobs, "generating Synthetic", unit="img", disable=not progress or None)
     ):
-        image, label = render(seed, place, size)
+        image, label = render(seed, place, size, view)
         town = f"{split}town"
         for kind, array, form in (("leftImg8bit", image[..., ::-1], ""), ("gtFine", label, "_labelTrainIds")):
             folder = work / kind / split / town

@@ -27,6 +27,8 @@ class Synthetic(SegmentationDataset):
     size : tuple of int
         (height, width).
     seed : int
+    enlarge, variety, border
+        How hard the scenes are, see :class:`~mxnetseg.data.scenery.View`.
     """
 
     classes = CLASSES
@@ -42,6 +44,9 @@ class Synthetic(SegmentationDataset):
         val: int = 80,
         size: tuple[int, int] = (192, 384),
         seed: int = 0,
+        enlarge: float = 1.0,
+        variety: float = 1.0,
+        border: int = 1,
     ):
         super().__init__(root, split)
 
