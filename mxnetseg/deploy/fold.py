@@ -5,12 +5,14 @@ from __future__ import annotations
 import ast
 from typing import Any
 
+import mxnet as mx
 import numpy as np
+from mxnet import gluon
 
 from ..models.base import SegmentationModel
 from .graph import Entry, Graph, Node
 
-__all__ = ["BATCH_NORMS", "fold_batch_norms", "model_graph", "remove_identities", "simplify"]
+__all__ = ["BATCH_NORMS", "fold_batch_norms", "folded_network", "model_graph", "remove_identities", "simplify"]
 
 BATCH_NORMS = ("BatchNorm", "_contrib_SyncBatchNorm")
 # Operators that return their input in an inference graph.
@@ -21,6 +23,23 @@ def model_graph(model: SegmentationModel) -> Graph:
     """Main output of a network, without auxiliary heads, simplified."""
     values = {p.name: p.data(p.list_ctx()[0]).asnumpy() for p in model.collect_params().values()}
     return simplify(Graph(model.symbol(), values))
+
+
+def folded_network(model: SegmentationModel, ctx: mx.Context | None = None) -> gluon.SymbolBlock:
+    """Main output of a network, simplified, with parameters of its own: (N, 3, H, W) in, scores (N, K, H, W) out.
+
+    Parameters
+    ----------
+    model : SegmentationModel
+        Network; what happens to it later does not matter.
+    ctx : Context, optional
+        Where the parameters go; the CPU when empty.
+    """
+    graph = model_graph(model)
+    block = gluon.SymbolBlock(graph.symbol(), mx.sym.var("data", dtype="float32"))
+    values = {name: mx.nd.array(value) for name, value in graph.params.items()}
+    block.collect_params().load_dict(values, ctx or mx.cpu())
+    return block
 
 
 def simplify(graph: Graph) -> Graph:

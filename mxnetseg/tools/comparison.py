@@ -53,10 +53,11 @@ def result_table(results: Sequence[dict[str, Any]]) -> str:
     if not results:
         return "no results"
     protocol = results[0]["protocol"]
-    versions = ", ".join(f"{name} {version}" for name, version in protocol["versions"].items())
+    known = {name: version for result in results for name, version in result["protocol"]["versions"].items()}
+    versions = ", ".join(f"{name} {version}" for name, version in known.items())
     below = [
-        f"protocol: float32; {protocol['includes']}; {protocol['warmup']} warm-up and {protocol['iterations']} timed "
-        f"passes, awaited {protocol['synchronized']}; each row in a process of its own",
+        f"protocol: float32 in and out; {protocol['includes']}; {protocol['warmup']} warm-up and "
+        f"{protocol['iterations']} timed passes, awaited {protocol['synchronized']}; each row in a process of its own",
         f"machine:  {protocol['device']}, {protocol['cpu']}, {protocol['threads']} threads on {protocol['cpus']} "
         f"processors; {versions}",
     ]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import os
 import platform
 import resource
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,13 +45,15 @@ def threads() -> int:
     return int(value) if value.isdigit() else usable_cpus()
 
 
-def describe_machine(ctx: Any) -> dict[str, Any]:
+def describe_machine(ctx: Any, packages: Sequence[str] = ()) -> dict[str, Any]:
     """Device, processor, threads and versions, for the record of a measurement.
 
     Parameters
     ----------
     ctx : mx.Context
         Device of the measurement.
+    packages : sequence of str
+        Installed packages that matter too.
 
     Returns
     -------
@@ -63,6 +67,7 @@ def describe_machine(ctx: Any) -> dict[str, Any]:
 
     versions = {"mxnetseg": __version__, "python": platform.python_version()}
     versions |= {"mxnet": mx.__version__, "numpy": np.__version__}
+    versions |= {name: importlib.metadata.version(name) for name in packages}
     found = {"device": str(ctx), "cpu": cpu_name(), "cpus": usable_cpus()}
     found |= {"threads": os.environ.get("OMP_NUM_THREADS", ""), "versions": versions}
     if ctx.device_type == "gpu":

@@ -10,7 +10,7 @@ import numpy as np
 
 from .machine import describe_machine, peak_rss_mib, threads
 from .noise import RULE, Watch, doubts
-from .paths import PATHS, Runner
+from .paths import PATHS, RUNTIMES, Runner
 
 __all__ = ["format_speed", "measure", "typical_ms"]
 
@@ -106,7 +106,7 @@ def measure(
             "warmup": warmup,
             "iterations": iterations,
             "synchronized": "after every iteration" if each else "after the last iteration",
-            **describe_machine(ctx),
+            **describe_machine(ctx, [name for name in RUNTIMES if path.startswith(name)]),
         },
     }
 

@@ -114,6 +114,9 @@ def _open_symbol(path: Path, ctx: Any, settings: Settings) -> Opened:
 
     _refuse(settings, path.name)
     model = ExportedNetwork(path, ctx)
+    if precision := model.meta.get("precision"):
+        found = f"{path.name}, whose operations are oneDNN's own and cannot be counted"
+        raise ConfigError(found, f"its checkpoint, with --path {precision['name']}")
     recorded, classes = model.meta.get("model") or {}, model.meta.get("classes")
     facts = {"model": recorded.get("name", "symbol"), "backbone": recorded.get("backbone")}
     return model, facts | {"classes": len(classes) if classes else None, "weights": path.name}
