@@ -100,6 +100,7 @@ class ImageSegmenter:
         multi_scale: bool = False,
     ):
         from .config import EvalConfig, load_config
+        from .deploy.fast import fast_network
         from .engine.inference import Predictor
         from .engine.protocols import describe, historical_scales
 
@@ -107,10 +108,11 @@ class ImageSegmenter:
         crop = crop or load_config(meta.get("config") or {}).crop()
         self.protocol, self.whole_limit = protocol, whole_limit
         self._predictors, self._described = {}, {}
+        network, facts = fast_network(model, ctx), _input_facts(model, meta)
         for name in ("whole", "slide"):
             settings = EvalConfig(protocol=name, scales=scales, flip=multi_scale)
             self._described[name] = describe(settings, crop)
-            self._predictors[name] = Predictor(model.inference, settings, crop, ctx, **_input_facts(model, meta))
+            self._predictors[name] = Predictor(network, settings, crop, ctx, **facts)
 
     def choose(self, image: np.ndarray) -> str:
         """Protocol for an image."""
@@ -160,12 +162,14 @@ class ProgressiveSegmenter:
         observe: Observer | None = None,
         scratch: str | Path | None = None,
     ):
+        from .deploy.fast import fast_network
         from .engine.refine import ProgressivePredictor, load_modules
 
         modules = load_modules(refine, model.num_classes, ctx)
         facts = {**_input_facts(model, meta), "scratch": scratch, "observe": observe}
         self._refine = refine
-        self._predictor = ProgressivePredictor(model.inference, modules, refine, ctx, **facts)
+        network = fast_network(model, ctx)
+        self._predictor = ProgressivePredictor(network, modules, refine, ctx, **facts)
 
     def describe(self) -> str:
         """Protocol in words."""

@@ -25,14 +25,14 @@ def model_graph(model: SegmentationModel) -> Graph:
     return simplify(Graph(model.symbol(), values))
 
 
-def folded_network(model: SegmentationModel, ctx: mx.Context | None = None) -> gluon.SymbolBlock:
+def folded_network(model: SegmentationModel, ctx: mx.Context | list[mx.Context] | None = None) -> gluon.SymbolBlock:
     """Main output of a network, simplified, with parameters of its own: (N, 3, H, W) in, scores (N, K, H, W) out.
 
     Parameters
     ----------
     model : SegmentationModel
         Network; what happens to it later does not matter.
-    ctx : Context, optional
+    ctx : Context or list of Context, optional
         Where the parameters go; the CPU when empty.
     """
     graph = model_graph(model)
