@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import inspect
 import json
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ from .registry import DATASETS, MODELS
 
 if TYPE_CHECKING:
     from .config import Config
+    from .engine.evaluator import EvalResult, Evaluator
 
 __all__ = ["HELP", "add_arguments", "evaluation_config", "run"]
 
@@ -64,6 +66,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--save-dir", metavar="DIR", help="where files go (predictions/<data>/<checkpoint>)")
     add("--workers", type=int, metavar="N", help="processes that read images")
     add("--limit", type=int, metavar="N", help="evaluate the first N images only")
+    add(
+        "--fast",
+        action="store_true",
+        help="score the network as predict runs it (batch normalisation folded), then as it is, and compare",
+    )
     add("--json", action="store_true", help="print JSON instead of the table")
     add("--warmup", type=int, default=10, metavar="N", help="speed: iterations before the clock starts (10)")
     add("--iterations", type=int, default=50, metavar="N", help="speed: timed iterations (50)")
