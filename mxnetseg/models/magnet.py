@@ -12,7 +12,7 @@ from mxnet import gluon
 from mxnet.gluon import nn
 
 from ..registry import MODELS
-from .base import SegmentationModel
+from .base import SegmentationModel, small_initializer
 from .layers import Activation, NormLayer, resize_like, set_momentum
 
 __all__ = ["MagNetFPN", "MagNetPSP", "PyramidHead", "UpsamplingPSPHead"]
@@ -38,6 +38,8 @@ class MagNetFPN(SegmentationModel):
     """
 
     align_corners = False
+    # As the original; with twice the variance, eight layers without normalisation start with scores of a large scale.
+    head_initializer = staticmethod(small_initializer)
 
     def __init__(self, num_classes: int, backbone: str = "resnet50_v1b", norm: str | NormLayer = "bn"):
         super().__init__(num_classes, backbone, norm)
