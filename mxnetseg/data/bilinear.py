@@ -28,15 +28,18 @@ class Axis:
         The two neighbours of each, as positions in `needed`.
     share : ndarray of float32
         Weight of the higher one.
+    same : bool
+        Whether the axis keeps its length, so that nothing is to be done.
     """
 
     def __init__(self, source: int, target: int, index: np.ndarray):
-        if source == target:
+        self.same = source == target
+        if self.same:
             self.needed, self.share = index, np.zeros(len(index), np.float32)
             self.low = self.high = np.arange(len(index))
             return
-        # Single precision, as OpenCV computes it.
-        position = ((index + 0.5) * (source / target) - 0.5).astype(np.float32)
+        # As OpenCV computes it, rounding included.
+        position = ((index + 0.5) * (1 / (target / source)) - 0.5).astype(np.float32)
         low = np.floor(position)
         self.share = position - low
         low = low.astype(np.int64)
@@ -73,13 +76,14 @@ def blend(values: np.ndarray, rows: Axis, columns: Axis) -> np.ndarray:
     -------
     ndarray of float32, (K, len(rows.low), len(columns.low))
     """
-    for dimension, axis in ((1, rows), (2, columns)):
-        low = np.take(values, axis.low, dimension)
-        if axis.share.any():
-            difference = np.take(values, axis.high, dimension)
-            difference -= low
-            difference *= _shaped(axis.share, dimension, 3)
-            low += difference
+    # Columns first: enlarging, there are fewer rows before than after, and whole rows are copied fast.
+    for dimension, axis in ((2, columns), (1, rows)):
+        if axis.same:
+            continue
+        low, high = (np.take(values, places, dimension) for places in (axis.low, axis.high))
+        high -= low
+        high *= _shaped(axis.share, dimension, 3)
+        low += high
         values = low
     return values
 

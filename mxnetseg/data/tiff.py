@@ -141,11 +141,12 @@ class TiffPicture:
         shape = (page.tilelength, page.tilewidth, 1 if page.planarconfig == 2 else page.samplesperpixel)
         if not page.databytecounts[index]:
             return np.zeros(shape, page.dtype)
-        file.seek(page.dataoffsets[index])
         tables = {"jpegtables": page.jpegtables} if page.jpegtables else {}
         try:
-            values = page.decode(file.read(page.databytecounts[index]), index, _fullsize=True, **tables)[0]
-            return values.reshape(shape)
+            # Nothing between these two: looking up a tag moves the file's position.
+            file.seek(page.dataoffsets[index])
+            content = file.read(page.databytecounts[index])
+            return page.decode(content, index, _fullsize=True, **tables)[0].reshape(shape)
         except Exception as error:  # each codec has its own
             raise DamagedSampleError(
                 f"damaged TIFF, tile {index} ({error})", "a complete file", "copy or write it again"

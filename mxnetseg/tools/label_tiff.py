@@ -55,6 +55,7 @@ def write_labels(path: Path, source: TiffPicture, labels_at: LabelsAt, palette: 
             tile=(_TILE, _TILE),
             compression="zlib",
             metadata=None,
+            software="mxnetseg",
             maxworkers=1,
             extratags=_place_on_earth(source),
             **colors,

@@ -9,22 +9,22 @@ from tempfile import SpooledTemporaryFile
 
 import numpy as np
 
-from ...data.bilinear import Axis, blend
+from ...data.bilinear import Axis, blend, select
 from ...errors import DataError
 from .grid import Box
 from .views import Index, Size, View
 
-__all__ = ["Mosaic"]
+__all__ = ["IN_MEMORY", "Mosaic"]
 
 # A pixel counts as refined only this far inside of a patch.
 _FRAME = 10
-_IN_MEMORY = 64 << 20
+IN_MEMORY = 16 << 20
 
 
 class Mosaic(View):
     """Map of a scale made of patches; 0 where there is none.
 
-    Patches stay in memory up to 64 MiB; beyond, they are in a file without a name, which vanishes with the process.
+    Patches stay in memory up to 16 MiB; beyond, they are in a file without a name, which vanishes with the process.
 
     Parameters
     ----------
@@ -43,7 +43,7 @@ class Mosaic(View):
         self.size, self.average = size, average
         self._bounds = np.array([(b.top, b.bottom, b.left, b.right) for b in boxes], np.int64).reshape(-1, 4)
         self._shape = (0, 0, 0)
-        self._file = SpooledTemporaryFile(_IN_MEMORY, dir=scratch)  # noqa: SIM115
+        self._file = SpooledTemporaryFile(IN_MEMORY, dir=scratch)  # noqa: SIM115
         weakref.finalize(self, self._file.close)
 
     @property
@@ -78,7 +78,7 @@ class Mosaic(View):
             top, bottom, left, right = self._bounds[number]
             down = Axis(self._shape[1], bottom - top, rows[ys] - top)
             across = Axis(self._shape[2], right - left, columns[xs] - left)
-            values = blend(self._read(number, down.needed)[..., across.needed], down, across)
+            values = blend(self._read(number, down.needed, across.needed), down, across)
             if self.average:
                 result[:, ys, xs] += values
             else:
@@ -114,11 +114,11 @@ class Mosaic(View):
             if ys.start < ys.stop and xs.start < xs.stop:
                 yield int(number), ys, xs
 
-    def _read(self, number: int, rows: Index) -> np.ndarray:
-        """Some rows, ascending, of a patch: float32 (K, rows, w)."""
+    def _read(self, number: int, rows: Index, columns: Index) -> np.ndarray:
+        """Crossings of some rows and columns of a patch: float32 (K, rows, columns)."""
         classes, height, width = self._shape
         first, count = int(rows[0]), int(rows[-1] - rows[0] + 1)
         row = 4 * classes * width
         self._file.seek((number * height + first) * row)
         values = np.frombuffer(self._file.read(count * row), np.float32).reshape(count, classes, width)
-        return values[rows - first].transpose(1, 0, 2)
+        return select(values.transpose(1, 0, 2), rows - first, columns, axis=1)

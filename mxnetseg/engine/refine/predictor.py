@@ -46,7 +46,7 @@ class ProgressivePredictor:
     divisor, min_size : int
         The network's sizes must be multiples of the one and at least the other.
     scratch : path, optional
-        Folder for temporary files; the system's when None. Refined patches beyond 64 MiB per scale are kept there.
+        Folder for temporary files; the system's when None. Refined patches beyond 16 MiB per scale are kept there.
     observe : callable, optional
         Called with the name, the picture, the number of the scale (0 is the coarse view) and its :class:`Stage`, as
         soon as that is complete.
