@@ -24,6 +24,7 @@ __all__ = ["COMMANDS", "Parser", "UsageError", "main", "parse"]
 # name: (module, one line of help)
 COMMANDS = {
     "train": ("mxnetseg.train", "train a network, or resume a run"),
+    "launch": ("mxnetseg.launch", "train on several processes or machines"),
     "eval": ("mxnetseg.eval", "score a checkpoint, write its predictions, or measure its speed"),
     "predict": ("mxnetseg.predict", "segment an image, a folder or a video"),
     "convert": ("mxnetseg.tools.convert", "published weights (.pth, .npz, .safetensors, .params) as a checkpoint"),

@@ -6,6 +6,7 @@ import argparse
 import json
 from typing import TYPE_CHECKING, Any
 
+from .cluster import role, serve
 from .progressive import add_refine_arguments, parse_scales, refine_values
 from .registry import MODELS
 
@@ -138,6 +139,8 @@ def resolve(args: argparse.Namespace) -> Config:
 
 def run(args: argparse.Namespace) -> int:
     """Train; return 0, or 130 / 143 when Ctrl-C / SIGTERM ended it."""
+    if role() in ("scheduler", "server"):
+        return serve()
     config = resolve(args)
     if config.log.wandb:
         from .engine.wandb_sink import sweep_overrides

@@ -6,7 +6,7 @@ import mmap
 import os
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -84,6 +84,8 @@ class TrainLoader:
         Processes; 0 loads in this process, when a batch is asked for.
     transform : callable, optional
         Instead of the configuration's; its samples have the size of the crop.
+    share : callable, optional
+        Part of a batch's indices that this process loads; all of them when empty.
 
     Attributes
     ----------
@@ -107,6 +109,7 @@ class TrainLoader:
         seed: int,
         workers: int,
         transform: Transform | None = None,
+        share: Callable[[list[int]], list[int]] = list,
     ):
         if len(dataset) < batch_size:
             raise DataError(
@@ -115,7 +118,8 @@ class TrainLoader:
                 f"train.batch_size={len(dataset)} or less",
             )
         self.dataset, self.batch_size, self.seed, self.workers = dataset, batch_size, seed, workers
-        self.crop, self.max_bad_samples = crop, data_config.max_bad_samples
+        self.crop, self.max_bad_samples, self._share = crop, data_config.max_bad_samples, share
+        self._size = len(share(list(range(batch_size))))
         self.wait_seconds, self.skipped = 0.0, []
         transform = transform or build_transform(data_config)
         transform.crop = crop
@@ -138,11 +142,11 @@ class TrainLoader:
         if self.workers and self._pool is None:
             slots = _AHEAD + 1
             self._handle = os.memfd_create("mxnetseg-batches")
-            self._memory = self._map(slots * slot_bytes(self.batch_size, self.crop))
-            self._slots = [slot_arrays(self._memory, s, self.batch_size, self.crop) for s in range(slots)]
+            self._memory = self._map(slots * slot_bytes(self._size, self.crop))
+            self._slots = [slot_arrays(self._memory, s, self._size, self.crop) for s in range(slots)]
             self._free = deque(range(slots))
             self._lent: int | None = None
-            self._pool = WorkerPool(self.workers, self._handle, (self._sampler, self.batch_size))
+            self._pool = WorkerPool(self.workers, self._handle, (self._sampler, self._size))
         return self
 
     def _map(self, size: int) -> mmap.mmap:
@@ -203,11 +207,11 @@ class TrainLoader:
 
     def _indices(self, epoch: int, number: int) -> list[int]:
         order = epoch_order(self.seed, epoch, len(self.dataset))
-        return order[number * self.batch_size : (number + 1) * self.batch_size].tolist()
+        return self._share(order[number * self.batch_size : (number + 1) * self.batch_size].tolist())
 
     def _load(self, epoch: int, number: int) -> Batch:
-        images = np.empty((self.batch_size, 3, *self.crop), np.float32)
-        labels = np.empty((self.batch_size, *self.crop), np.int32)
+        images = np.empty((self._size, 3, *self.crop), np.float32)
+        labels = np.empty((self._size, *self.crop), np.int32)
         indices = self._indices(epoch, number)
         written = [self._sampler.write(epoch, i, images[p], labels[p]) for p, i in enumerate(indices)]
         return self._finish(images, labels, written)
@@ -250,7 +254,7 @@ class TrainLoader:
         while self._free:
             if number >= self.steps_per_epoch:
                 epoch, number = epoch + 1, 0
-            pending = _Pending(epoch, number, self._free.popleft(), [None] * self.batch_size, self.batch_size)
+            pending = _Pending(epoch, number, self._free.popleft(), [None] * self._size, self._size)
             self._pending.append(pending)
             tasks = list(enumerate(self._indices(epoch, number)))
             for worker in range(self.workers):

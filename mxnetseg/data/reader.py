@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
@@ -54,6 +54,8 @@ class EvalLoader:
         Damaged files that are left out before it is an error.
     limit : int, optional
         Read only the first examples.
+    share : callable, optional
+        Part of the indices that this process reads; all of them when empty.
 
     Attributes
     ----------
@@ -62,15 +64,20 @@ class EvalLoader:
     """
 
     def __init__(
-        self, dataset: SegmentationDataset, workers: int = 1, max_bad_samples: int = 0, limit: int | None = None
+        self,
+        dataset: SegmentationDataset,
+        workers: int = 1,
+        max_bad_samples: int = 0,
+        limit: int | None = None,
+        share: Callable[[Sequence[int]], Sequence[int]] = tuple,
     ):
         self.dataset, self.workers, self.max_bad_samples = dataset, workers, max_bad_samples
-        self.limit = len(dataset) if limit is None else min(limit, len(dataset))
+        self.indices = share(range(len(dataset) if limit is None else min(limit, len(dataset))))
         self.skipped: list[tuple[str, str]] = []
         self._running: Iterator[object] = iter(())
 
     def __len__(self) -> int:
-        return self.limit
+        return len(self.indices)
 
     def close(self) -> None:
         """End the threads of a pass that was broken off."""
@@ -87,7 +94,7 @@ class EvalLoader:
         """
         self.skipped = []
         self._running = self._outcomes()
-        for index, outcome in enumerate(self._running):
+        for index, outcome in zip(self.indices, self._running, strict=True):
             if isinstance(outcome, DamagedSampleError):
                 self._skip(index, outcome)
             else:
@@ -100,7 +107,7 @@ class EvalLoader:
             return error
 
     def _outcomes(self) -> Iterator[tuple[np.ndarray, np.ndarray | None] | DamagedSampleError]:
-        indices = iter(range(self.limit))
+        indices = iter(self.indices)
         if self.workers == 0:
             yield from map(self._read, indices)
             return

@@ -39,6 +39,10 @@ class Counts:
         if self.boundary:
             self.boundary.update(label, prediction)
 
+    def arrays(self) -> list[np.ndarray]:
+        """The integers behind everything; adding those of other images gives the counts of all."""
+        return [self.confusion.counts, *([self.boundary.bands, self.boundary.edges] if self.boundary else [])]
+
     def summary(self) -> dict[str, float]:
         """Scalar metrics by name, fractions."""
         return self.confusion.summary() | (self.boundary.summary() if self.boundary else {})

@@ -19,6 +19,7 @@ from ..errors import ConfigError, DataError, suggest
 from ..metrics import ConfusionMatrix
 from .counts import Counts
 from .forward import MEAN, STD
+from .group import Group
 from .inference import Prediction, Predictor, run_together
 from .protocols import describe
 from .refine import ProgressivePredictor, load_modules
@@ -103,6 +104,8 @@ class Evaluator:
         Evaluate the first images only.
     mean, std : sequence of float
         Normalisation of the network's input.
+    group : Group, optional
+        Workers that share the images; each one gets the result of all.
     """
 
     def __init__(
@@ -116,7 +119,9 @@ class Evaluator:
         limit: int | None = None,
         mean: Sequence[float] = MEAN,
         std: Sequence[float] = STD,
+        group: Group | None = None,
     ):
+        self.group = group or Group()
         self.dataset, self.config, self.crop = dataset, config, crop
         self.workers, self.max_bad_samples, self.limit = workers, max_bad_samples, limit
         self.mean, self.std = mean, std
@@ -175,6 +180,7 @@ class Evaluator:
                 bar.update()
                 if labelled:
                     bar.set_postfix(mIoU=f"{counts.confusion.miou:.4f}", refresh=False)
+        images, labelled = self._merge(images, labelled, [counts, *([coarse] if coarse else [])])
         self._check_outcome(images, labelled, counts.confusion)
         return EvalResult(
             metrics=counts.summary(),
@@ -204,6 +210,14 @@ class Evaluator:
     def _counts(self, model: Any) -> Counts:
         return Counts.start(model.num_classes, self._left_out(), self.config.boundary)
 
+    def _merge(self, images: int, labelled: bool, counts: Sequence[Counts]) -> tuple[int, bool]:
+        """Sum the counts over the workers."""
+        for number, own in enumerate(counts):
+            for part, array in enumerate(own.arrays()):
+                array[...] = self.group.total(array, f"counts {number} {part}")
+        total = self.group.total(np.array([images, labelled]), "images")
+        return int(total[0]), bool(total[1])
+
     def _left_out(self) -> list[int]:
         """Indices of the classes that the means do not count."""
         classes = list(self.dataset.classes)
@@ -229,10 +243,12 @@ class Evaluator:
         ]
 
     def _loader(self) -> EvalLoader:
-        return EvalLoader(self.dataset, self.workers, max_bad_samples=self.max_bad_samples, limit=self.limit)
+        return EvalLoader(
+            self.dataset, self.workers, max_bad_samples=self.max_bad_samples, limit=self.limit, share=self.group.share
+        )
 
     def _bar(self, progress: bool) -> tqdm:
-        total = min(len(self.dataset), self.limit or len(self.dataset))
+        total = min(len(self.dataset), self.limit or len(self.dataset)) // self.group.size
         return tqdm(
             total=total, desc="evaluate", unit="img", disable=not (progress and sys.stderr.isatty()), leave=False
         )

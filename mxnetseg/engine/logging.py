@@ -73,12 +73,15 @@ class JsonLines:
 
     Parameters
     ----------
-    path : Path
-        File; continued when it exists.
+    path : Path or None
+        File; continued when it exists. None writes nowhere.
     """
 
-    def __init__(self, path: Path):
+    def __init__(self, path: Path | None):
         self.path = path
+        if path is None:
+            self._file = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+            return
         path.parent.mkdir(parents=True, exist_ok=True)
         cut = path.exists() and path.stat().st_size and not path.read_bytes().endswith(b"\n")
         self._file = path.open("a", encoding="utf-8")
@@ -97,7 +100,8 @@ class JsonLines:
         """Force everything to disk and close."""
         if not self._file.closed:
             self._file.flush()
-            os.fsync(self._file.fileno())
+            if self.path:
+                os.fsync(self._file.fileno())
             self._file.close()
 
 
@@ -106,8 +110,8 @@ class RunLogger:
 
     Parameters
     ----------
-    path : Path
-        JSON-lines file.
+    path : Path or None
+        JSON-lines file; None keeps nothing.
     total : int
         Updates of the whole run.
     initial : int
@@ -122,7 +126,7 @@ class RunLogger:
 
     def __init__(
         self,
-        path: Path,
+        path: Path | None,
         total: int,
         initial: int = 0,
         sink: WandbSink | None = None,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from typing import Any
 
 import mxnet as mx
 from mxnet import gluon, nd
@@ -73,16 +74,22 @@ class Updater:
         Optimizer and its groups.
     head : iterable of Parameter
         Parameters whose learning rate is multiplied by `head_lr_mult`.
+    kvstore : str or KVStore
+        What reduces the gradients; a distributed one gives every worker the parameters of the first.
     """
 
-    def __init__(self, params: dict[str, gluon.Parameter], config: OptimizerConfig, head: Iterable = ()):
+    def __init__(
+        self, params: dict[str, gluon.Parameter], config: OptimizerConfig, head: Iterable = (), kvstore: Any = "device"
+    ):
         self.config = config
         self.params = {name: p for name, p in params.items() if p.grad_req != "null"}
         self._group(set(map(id, head)))
         # Gluon's own naming is by creation order; structural names keep states meaningful across processes.
         ordered = [self.params[name] for name in sorted(self.params)]
         self.names = sorted(self.params)
-        self._trainer = gluon.Trainer(ordered, _create(config), kvstore="device", update_on_kvstore=False)
+        self._trainer = gluon.Trainer(ordered, _create(config), kvstore=kvstore, update_on_kvstore=False)
+        if kvstore != "device":
+            self._trainer.allreduce_grads()  # of zeros: the first call spreads the parameters
         self.updates = 0
 
     def _group(self, head: set[int]) -> None:

@@ -22,7 +22,7 @@ from ..errors import CheckpointError, ConfigError
 from ..registry import MODELS
 from .checkpoint import read_meta
 
-__all__ = ["RunPaths", "check_resumable", "differences", "environment", "find_state", "new_run"]
+__all__ = ["RunPaths", "check_resumable", "differences", "environment", "find_state", "new_run", "run_paths"]
 
 # What a state cannot be continued with when it changes.
 _FIXED = (
@@ -82,6 +82,11 @@ def _weights_folder(config: Config) -> Path:
     return Path(config.train.weights_dir) / MODELS.entry(config.model.name).short_name
 
 
+def run_paths(config: Config, stem: str) -> RunPaths:
+    """Files of the run of this name."""
+    return RunPaths(stem, _weights_folder(config), Path(config.train.runs_dir) / stem)
+
+
 def new_run(config: Config) -> RunPaths:
     """Name a new run after the present second and make its folders.
 
@@ -96,7 +101,7 @@ def new_run(config: Config) -> RunPaths:
     prefix = "_".join(str(part).lower() for part in parts if part)
     while True:
         stem = f"{prefix}_{datetime.datetime.now():%Y%m%d_%H%M%S}"
-        paths = RunPaths(stem, _weights_folder(config), Path(config.train.runs_dir) / stem)
+        paths = run_paths(config, stem)
         try:
             paths.folder.mkdir(parents=True)
             paths.weights.mkdir(parents=True, exist_ok=True)

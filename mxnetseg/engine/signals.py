@@ -18,6 +18,12 @@ class StopRequest:
 
     Use as a context manager around the loop. Outside of the main thread it does nothing.
 
+    Parameters
+    ----------
+    alone : bool
+        False where several processes have to stop after the same step: then the request is granted only when
+        :meth:`agree` is told so.
+
     Attributes
     ----------
     signal : signal.Signals or None
@@ -26,17 +32,22 @@ class StopRequest:
 
     SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
-    def __init__(self):
+    def __init__(self, alone: bool = True):
         self.signal: signal.Signals | None = None
+        self._alone, self._agreed = alone, False
         self._before: dict[int, Any] = {}
 
     def __bool__(self) -> bool:
-        return self.signal is not None
+        return self.signal is not None if self._alone else self._agreed
+
+    def agree(self) -> None:
+        """All processes know that one of them was asked to stop."""
+        self._agreed, self.signal = True, self.signal or signal.SIGTERM
 
     @property
     def exit_code(self) -> int:
         """130 for Ctrl-C, 143 for SIGTERM, 0 when nothing came."""
-        return 128 + self.signal if self.signal else 0
+        return 128 + self.signal if self and self.signal else 0
 
     def __enter__(self) -> StopRequest:
         if threading.current_thread() is threading.main_thread():

@@ -41,6 +41,8 @@ class ForwardBackward:
         Seed of what is random in the network (dropout).
     trainer : gluon.Trainer, optional
         With it, losses are scaled for mixed precision.
+    first_device : int
+        Number of the first context among those of all workers: each draws its own random numbers.
     """
 
     def __init__(
@@ -50,10 +52,12 @@ class ForwardBackward:
         contexts: Sequence[mx.Context],
         seed: int = 0,
         trainer: gluon.Trainer | None = None,
+        first_device: int = 0,
     ):
         self.net, self.loss, self.contexts, self.seed, self.trainer = net, loss, list(contexts), seed, trainer
+        self.first_device = first_device
 
-    def __call__(self, batch: Batch, number: int) -> list[nd.NDArray]:
+    def __call__(self, batch: Batch, number: int, labelled: nd.NDArray | None = None) -> list[nd.NDArray]:
         """Accumulate or write the gradients of a batch.
 
         Parameters
@@ -62,16 +66,18 @@ class ForwardBackward:
             Images and labels.
         number : int
             Number of the batch in the run: the generators are seeded with it, so that a resumed run draws the same.
+        labelled : NDArray (1,), optional
+            Labelled pixels of the batch over all workers; those of this batch when empty.
 
         Returns
         -------
         list of NDArray, each (1,)
-            Loss per context; their sum is the mean over the labelled pixels of the batch.
+            Loss per context; their sum over all workers is the mean over the labelled pixels of the batch.
         """
-        shares = self._split(batch)
+        shares = self._split(batch, nd.array([batch.valid]) if labelled is None else labelled)
         losses = []
         with autograd.record():
-            for device, (ctx, image, label, normalizer) in enumerate(shares):
+            for device, (ctx, image, label, normalizer) in enumerate(shares, self.first_device):
                 mx.random.seed(random_seed(self.seed, number, device), ctx)
                 outputs = self.net(image)
                 outputs = outputs if isinstance(outputs, list | tuple) else (outputs,)
@@ -79,16 +85,16 @@ class ForwardBackward:
         self._backward(losses)
         return losses
 
-    def _split(self, batch: Batch) -> list[tuple[mx.Context, nd.NDArray, nd.NDArray, nd.NDArray]]:
+    def _split(self, batch: Batch, labelled: nd.NDArray) -> list[tuple[mx.Context, nd.NDArray, nd.NDArray, nd.NDArray]]:
         images = np.array_split(batch.image, len(self.contexts))
         labels = np.array_split(np.asarray(batch.label, np.float32), len(self.contexts))
-        count = np.asarray([max(1, batch.valid)], np.float32)
+        count = nd.maximum(labelled, 1)
         return [
             (
                 ctx,
                 nd.array(x, ctx=ctx, dtype="float32"),
                 nd.array(y, ctx=ctx, dtype="float32"),
-                nd.array(count, ctx=ctx),
+                count.as_in_context(ctx),
             )
             for ctx, x, y in zip(self.contexts, images, labels, strict=True)
         ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import sys
 import time
@@ -22,10 +23,12 @@ from .atomic import remove_stray_files
 from .checkpoint import load_checkpoint
 from .context import check_norm
 from .ema import WeightAverage
+from .examples import ExampleKeeper
+from .group import Group, join
 from .logging import RunLogger, StepRow
 from .optimizer import Updater
 from .refine.learner import adopt_network, build_learner
-from .run import RunPaths, environment, find_state, new_run
+from .run import RunPaths, environment, find_state, new_run, run_paths
 from .schedule import Schedule
 from .signals import StopRequest
 from .state import Position, load_state, save_state, save_weights
@@ -37,6 +40,8 @@ __all__ = ["TrainResult", "Trainer", "train"]
 # Steps that may be under way on the devices before the loop waits for the oldest one: enough to keep them busy,
 # and few enough to bound the memory of batches in flight.
 _IN_FLIGHT = 2
+# Losses per context of one batch, what the workers said of it, names of its images.
+_Computed = tuple[list[nd.NDArray], nd.NDArray, list[str]]
 
 
 @dataclass
@@ -79,6 +84,7 @@ class _Pending:
     """A dispatched update whose losses have not been fetched."""
 
     losses: list[list[nd.NDArray]]
+    facts: nd.NDArray
     lr: float
     names: list[str]
     step: int
@@ -110,6 +116,8 @@ class Trainer:
         Ready-made parts in place of those that the configuration names (for programs and tests).
     progress : bool
         Show progress on standard error.
+    group : Group, optional
+        Workers that share every batch; worker 0 logs and saves.
 
     Raises
     ------
@@ -127,8 +135,10 @@ class Trainer:
         loader: Any = None,
         evaluator: Any = None,
         progress: bool = True,
+        group: Group | None = None,
     ):
-        self.config, self.contexts, self.progress = config, list(contexts), progress
+        self.config, self.contexts, self.group = config, list(contexts), group or Group()
+        self.progress = progress and self.group.rank == 0
         if config.train.refines:
             adopt_network(config)
         self._check()
@@ -145,21 +155,27 @@ class Trainer:
                 self.notes = ["no saved state of this configuration: starting anew"]
             if config.model.init and not state:
                 self.notes.append(self._fine_tune(config.model.init))
-            self.paths = RunPaths(**self.position.paths) if state else new_run(config)
-            remove_stray_files(self.paths.weights)
+            self.paths = RunPaths(**self.position.paths) if state else self._new_run()
+            if self.group.rank == 0:
+                remove_stray_files(self.paths.weights)
         except BaseException:
             self._cleanup.close()
             raise
 
+    def _new_run(self) -> RunPaths:
+        own = new_run(self.config) if self.group.rank == 0 else None
+        stem = self.group.from_first(own.stem if own else "")
+        return own or run_paths(self.config, stem)
+
     def _check(self) -> None:
         config = self.config
+        devices = len(self.contexts) * self.group.size
         check_norm(config.model.norm, self.contexts)
         if config.train.amp and self.contexts[0].device_type != "gpu":
             raise ConfigError("train.amp=true on the processor", "mixed precision needs a GPU", "train.amp=false")
-        if config.train.batch_size < len(self.contexts):
+        if config.train.batch_size < devices:
             raise ConfigError(
-                f"train.batch_size {config.train.batch_size} for {len(self.contexts)} contexts",
-                "at least one image per context",
+                f"train.batch_size {config.train.batch_size} for {devices} contexts", "at least one image per context"
             )
 
     def _data(self, loader: Any, evaluator: Any) -> tuple[Any, Any]:
@@ -175,7 +191,7 @@ class Trainer:
             if config.train.refines:
                 transform = RefinementTransform(config.eval.refine)
                 crop = transform.crop
-            loader = TrainLoader(dataset, config.data, crop, batch, seed, workers, transform)
+            loader = TrainLoader(dataset, config.data, crop, batch, seed, workers, transform, self.group.share)
             if config.train.val_interval:
                 from .evaluator import Evaluator
 
@@ -186,6 +202,7 @@ class Trainer:
                     config.crop(),
                     workers=config.data.workers,
                     max_bad_samples=config.data.max_bad_samples,
+                    group=self.group,
                 )
         self.dataset = loader.dataset
         self._cleanup.callback(loader.close)
@@ -244,7 +261,7 @@ class Trainer:
         self.schedule_steps = config.train.steps or config.train.epochs * self.updates_per_epoch
         self.total = min(self.schedule_steps, config.train.max_steps or self.schedule_steps)
         self.schedule = Schedule(config.schedule, config.optimizer.lr, self.schedule_steps, self.updates_per_epoch)
-        self.updater = Updater(parameters(self.net), config.optimizer, self._head())
+        self.updater = Updater(parameters(self.net), config.optimizer, self._head(), self.group.kvstore)
         self.ema = WeightAverage(self.net, config.train.ema) if config.train.ema else None
         self.loss = build_loss(config.loss, self.dataset.num_classes)
         self.loss.initialize(ctx=self.contexts)
@@ -253,7 +270,8 @@ class Trainer:
             from mxnet.contrib import amp
 
             amp.init_trainer(trainer)
-        self.compute = ForwardBackward(self.net, self.loss, self.contexts, config.train.seed, trainer)
+        first = self.group.rank * len(self.contexts)
+        self.compute = ForwardBackward(self.net, self.loss, self.contexts, config.train.seed, trainer, first)
         self.compute.hybridize()
 
     def _head(self) -> list[Any]:
@@ -272,7 +290,7 @@ class Trainer:
             If a loss or the weights are not finite (the last good state is kept), or a worker is lost.
         """
         exit_code = 1
-        with self._cleanup, StopRequest() as stop:
+        with self._cleanup, StopRequest(alone=self.group.size == 1) as stop:
             self._open()
             try:
                 self._announce()
@@ -291,23 +309,27 @@ class Trainer:
 
     def _logger(self) -> RunLogger:
         sink = None
-        if self.config.log.wandb:
+        first = self.group.rank == 0
+        if self.config.log.wandb and first:
             from .wandb_sink import open_wandb
 
             sink = open_wandb(self.config, self.paths, self.position.wandb_id, environment(), self.dataset)
             self.position.wandb_id = sink.id if sink else self.position.wandb_id
-        return RunLogger(self.paths.log, self.total, self.position.step, sink, self.progress)
+        return RunLogger(self.paths.log if first else None, self.total, self.position.step, sink, self.progress)
 
     def _announce(self) -> None:
         config, position = self.config, self.position
-        self.paths.folder.mkdir(parents=True, exist_ok=True)
-        (self.paths.folder / "config.yaml").write_text(config.to_yaml(), encoding="utf-8")
-        (self.paths.folder / "state").write_text(str(self.paths.state.resolve()) + "\n", encoding="utf-8")
+        self.group.require_same("configuration or state", self._fingerprint())
+        if self.group.rank == 0:
+            self.paths.folder.mkdir(parents=True, exist_ok=True)
+            (self.paths.folder / "config.yaml").write_text(config.to_yaml(), encoding="utf-8")
+            (self.paths.folder / "state").write_text(str(self.paths.state.resolve()) + "\n", encoding="utf-8")
         facts = {
             "run": self.paths.stem,
             "step": position.step,
             "epoch": position.epoch,
             "contexts": [str(c) for c in self.contexts],
+            "workers": self.group.size,
             "train_images": len(self.dataset),
             "batches_per_epoch": self.batches,
             "total_steps": self.total,
@@ -318,11 +340,20 @@ class Trainer:
         self.log.start(facts)
         where = f"resuming {self.paths.stem} after step {position.step}" if position.step else f"run {self.paths.stem}"
         devices = " ".join(str(c) for c in self.contexts)
+        if self.group.size > 1:
+            devices += f" of {self.group.size} workers each"
         self.log.message(f"{where}: {config.model.name} on {self.dataset.name} ({len(self.dataset)} images), {devices}")
         for note in self.notes:
             self.log.message(note)
         if self.log.sink:
             self.log.message(self.log.sink.where)
+
+    def _fingerprint(self) -> str:
+        """What all workers must agree in."""
+        settings = hashlib.sha256(self.config.model_dump_json().encode()).hexdigest()
+        return (
+            f"step {self.position.step} of {self.paths.stem}, {len(self.dataset)} images, configuration {settings[:12]}"
+        )
 
     def _epochs(self, stop: StopRequest) -> None:
         position = self.position
@@ -336,20 +367,27 @@ class Trainer:
     def _epoch(self, stop: StopRequest) -> None:
         """Run the rest of this epoch, or until the last update, or until someone asks to stop."""
         position = self.position
-        window: list[tuple[list[nd.NDArray], list[str]]] = []
+        window: list[_Computed] = []
         number = position.batch
         for batch in self._timed():
             # The batch's memory belongs to the loader again when the next one is asked for.
-            losses = self.compute(batch, position.epoch * self.batches + number)
-            window.append((losses, list(batch.names)))
+            facts = self._exchange(batch, stop)
+            losses = self.compute(batch, position.epoch * self.batches + number, facts[:1])
+            window.append((losses, facts, list(batch.names)))
             number += 1
             if len(window) < self.accumulate and number < self.batches:
                 continue
-            self._update(window)
+            self._update(window, stop)
             window = []
             if stop or position.step >= self.total:
                 return
             self._maybe_save()
+
+    def _exchange(self, batch: Batch, stop: StopRequest) -> nd.NDArray:
+        """Labelled pixels of the batch over all workers, and how many of these were asked to stop; nothing waits."""
+        facts = nd.array([batch.valid, stop.signal is not None])
+        self.group.add(facts, "batch")
+        return facts
 
     def _timed(self) -> Iterator[Batch]:
         batches = iter(self.loader.epoch(self.position.epoch, start=self.position.batch))
@@ -359,7 +397,7 @@ class Trainer:
                 batch = next(batches, None)
             except UserError:
                 # A lost worker or damaged images: the updates done so far are good.
-                if self.position.step:
+                if self.position.step and self.group.size == 1:
                     self._save()
                     self.log.message(f"saved after step {self.position.step}: {self.paths.state}")
                 raise
@@ -368,7 +406,7 @@ class Trainer:
                 return
             yield batch
 
-    def _update(self, window: list[tuple[list[nd.NDArray], list[str]]]) -> None:
+    def _update(self, window: list[_Computed], stop: StopRequest) -> None:
         """Dispatch one update from gradients on their way; losses are fetched at the log interval only."""
         position = self.position
         lr = self.schedule(position.step)
@@ -378,27 +416,34 @@ class Trainer:
         if self.ema:
             self.ema.update(position.step)
         epoch = position.epoch + position.batch / self.batches
-        names = [name for _, names in window for name in names]
-        self._pending.append(_Pending([losses for losses, _ in window], lr, names, position.step, epoch))
+        names = [name for *_, names in window for name in names]
+        losses, facts = [losses for losses, *_ in window], window[-1][1]
+        self._pending.append(_Pending(losses, facts, lr, names, position.step, epoch))
         self.log.advance()
         if len(self._pending) > _IN_FLIGHT:
-            for loss in self._pending[-1 - _IN_FLIGHT].losses[-1]:
-                loss.wait_to_read()
+            self._wait_for(self._pending[-1 - _IN_FLIGHT], stop)
         if position.step % self.config.train.log_interval == 0:
             self._fetch()
+
+    def _wait_for(self, update: _Pending, stop: StopRequest) -> None:
+        """Wait for an update, and learn whether some worker was asked to stop before it."""
+        for loss in update.losses[-1]:
+            loss.wait_to_read()
+        if self.group.size > 1 and update.facts[1].asscalar():
+            stop.agree()
 
     def _fetch(self) -> None:
         """Fetch the losses of the dispatched updates, guard against NaN and Inf, log."""
         pending, self._pending = self._pending, []
         if not pending:
             return
-        means = [sum(scalars(p.losses)) / len(p.losses) for p in pending]
+        means = self._means(pending)
         for p, loss in zip(pending, means, strict=True):
             if not math.isfinite(loss):
                 self._not_finite(f"the loss of step {p.step} is {loss}", p.names)
         clock, now = self._clock, time.perf_counter()
         seconds = now - clock.since
-        speed = sum(len(p.names) for p in pending) / seconds
+        speed = self.group.size * sum(len(p.names) for p in pending) / seconds
         share = clock.waited / seconds
         clock.total, clock.total_wait = clock.total + seconds, clock.total_wait + clock.waited
         clock.since, clock.waited = now, 0.0
@@ -407,6 +452,11 @@ class Trainer:
         rows = zip(pending, means, strict=True)
         self.log.steps([StepRow(p.step, p.epoch, loss, p.lr, speed, share) for p, loss in rows])
         self._last_names = pending[-1].names
+
+    def _means(self, pending: Sequence[_Pending]) -> list[float]:
+        """Losses of updates over all workers."""
+        own = [sum(scalars(p.losses)) / len(p.losses) for p in pending]
+        return self.group.total(np.array(own), "losses").tolist()
 
     def _not_finite(self, found: str, names: Sequence[str] = ()) -> None:
         files = f"; images of that step: {', '.join(names)}" if names else ""
@@ -434,7 +484,8 @@ class Trainer:
         # A sum of squares is finite exactly when all of its terms are (weights are far from overflow).
         if not math.isfinite(float(nd.multi_sum_sq(*arrays, num_arrays=len(arrays)).sum().asscalar())):
             self._not_finite(f"weights are not finite after step {self.position.step}", self._last_names)
-        save_state(self)
+        if self.group.rank == 0:
+            save_state(self)
         self._clock.since, self._clock.waited = time.perf_counter(), 0.0
 
     def _end_epoch(self, stop: StopRequest) -> None:
@@ -454,21 +505,39 @@ class Trainer:
         position = self.position
         pictures: list[tuple[Any, np.ndarray]] = []
         wanted = self.config.log.images if self.log.sink else 0
+        keeper = ExampleKeeper(self.dataset.classes, self.dataset.palette)
 
         def collect(example: Any, prediction: np.ndarray) -> None:
+            keeper(example, prediction)
             if len(pictures) < wanted:
                 pictures.append((example, prediction))
 
+        self._share_statistics()
         with self.ema.applied() if self.ema else nullcontext():
             result = self.evaluator.evaluate(self.net, self.contexts, on_example=collect, progress=self.progress)
             best = result.metrics["mIoU"] > position.best_metrics.get("mIoU", -math.inf)
             position.stale = 0 if best else position.stale + 1
             if best:
                 position.best_metrics = dict(result.metrics, epoch=position.epoch, step=position.step)
-                save_weights(self, self.paths.best, dict(result.metrics))
+                self._save_weights(self.paths.best, dict(result.metrics))
+                if self.group.rank == 0:
+                    keeper.write(self.paths.folder / "examples")
         epoch = position.epoch + position.batch / self.batches
         self.log.validation(position.step, epoch, result, best, pictures)
         self._clock.since, self._clock.waited = time.perf_counter(), 0.0
+
+    def _save_weights(self, path: Path, metrics: dict[str, float]) -> None:
+        if self.group.rank == 0:
+            save_weights(self, path, metrics)
+
+    def _share_statistics(self) -> None:
+        """Running statistics of worker 0, which are those that are saved, for all."""
+        if self.group.size > 1:
+            statistics = [p for _, p in sorted(parameters(self.net).items()) if p.grad_req == "null"]
+            first = [p.list_data()[0].copy() for p in statistics]
+            self.group.spread(first)
+            for param, array in zip(statistics, first, strict=True):
+                param.set_data(array)
 
     def _exhausted(self) -> bool:
         patience = self.config.train.early_stop
@@ -481,7 +550,7 @@ class Trainer:
             if position.batch:
                 self._finish_inside_epoch()
             with self.ema.applied() if self.ema else nullcontext():
-                save_weights(self, self.paths.final, {})
+                self._save_weights(self.paths.final, {})
         result = TrainResult(
             best_metrics=position.best_metrics,
             best_path=self.paths.best if self.paths.best.exists() else None,
@@ -532,6 +601,9 @@ class Trainer:
 def train(
     config: Config, contexts: Sequence[mx.Context], resume: str | Path | None = None, progress: bool | None = None
 ) -> TrainResult:
-    """Train as a configuration says; see :class:`Trainer`."""
+    """Train as a configuration says, with the other workers where there are some; see :class:`Trainer`."""
     shown = sys.stderr is not None if progress is None else progress
-    return Trainer(config, contexts, resume=resume, progress=shown).fit()
+    group = join(contexts)
+    result = Trainer(config, contexts, resume=resume, progress=shown, group=group).fit()
+    group.close()
+    return result
