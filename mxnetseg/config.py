@@ -18,7 +18,7 @@ from .errors import ConfigError, suggest
 from .plain_yaml import parse_yaml, read_yaml_file
 from .registry import DATASETS, LOSSES, MODELS
 
-__all__ = ["Config", "apply_overrides", "load_config", "read_yaml"]
+__all__ = ["Config", "apply_overrides", "key_names", "load_config", "read_yaml"]
 
 Positive = Annotated[int, Field(gt=0)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
@@ -323,6 +323,11 @@ def _leaves(schema: type[BaseModel], prefix: str = "") -> Iterator[str]:
             yield f"{prefix}{key}"
 
 
+def key_names() -> list[str]:
+    """Dotted names of all configuration keys."""
+    return list(_leaves(Config))
+
+
 def _full_key(key: str) -> str:
     """Dotted key for a dotted key or for an unambiguous last part (``lr`` -> ``optimizer.lr``)."""
     leaves = list(_leaves(Config))
@@ -406,7 +411,7 @@ def read_yaml(path: str | Path, _seen: tuple[Path, ...] = ()) -> dict[str, Any]:
     """
     path = Path(path).resolve()
     if path in _seen:
-        raise ConfigError(f"{path} inherits from itself through _base_")
+        raise ConfigError(f"{path} inherits from itself through _base_", remedy="remove one of the _base_ lines")
     values = read_yaml_file(path)
     values = {} if values is None else values
     if not isinstance(values, dict):

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .arguments import count, natural, share
 from .deploy.export import parse_size
 from .engine.atomic import replace_file
 from .engine.lookup import find_checkpoint, refuse_contradictions, refuse_other_classes
@@ -23,6 +24,12 @@ if TYPE_CHECKING:
 __all__ = ["HELP", "add_arguments", "evaluation_config", "run"]
 
 HELP = "score a checkpoint, write its predictions, or measure its speed"
+EXAMPLES = """\
+mxnetseg eval --checkpoint weights/bisenet/RUN_best.params --data-root dataset/CamVid
+mxnetseg eval --checkpoint RUN_best.params --ms --mode testval --save-dir predictions
+mxnetseg eval --checkpoint RUN_best.params --protocol slide --crop 512x1024 --json
+mxnetseg eval --purpose speed --model bisenet --backbone resnet18 --crop 512x1024 --ctx cpu
+"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -55,25 +62,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "when empty, or gluon (the original's) when --crop, --base or --ms is given",
     )
     add("--crop", type=parse_size, metavar="N|HxW", help="window")
-    add("--base", type=int, metavar="N", help="longer side at scale 1")
+    add("--base", type=count, metavar="N", help="longer side at scale 1")
     add("--ms", action="store_true", help="several scales and mirroring, with the original's scales for the data set")
     add("--aug-test", action="store_true", help="scales 0.5 to 1.75 and mirroring, in the configured protocol (mmseg)")
     add("--scales", type=parse_scales, nargs="+", metavar="S", help="scales, or sizes w-h,w-h,... of a progression")
     add("--flip", action=flag, default=None, help="average with the mirrored image")
     add("--boundary", action="store_true", help="score the borders of the classes too: boundary IoU and F-score")
-    add("--overlap", type=float, metavar="SHARE", help="overlap of the windows")
+    add("--overlap", type=share, metavar="SHARE", help="overlap of the windows")
     add("--submission", action="store_true", help="with --mode test: label-id files for the benchmark's server")
     add("--save-dir", metavar="DIR", help="where files go (predictions/<data>/<checkpoint>)")
-    add("--workers", type=int, metavar="N", help="processes that read images")
-    add("--limit", type=int, metavar="N", help="evaluate the first N images only")
+    add("--workers", type=natural, metavar="N", help="processes that read images")
+    add("--limit", type=count, metavar="N", help="evaluate the first N images only")
     add(
         "--fast",
         action="store_true",
         help="score the network as predict runs it (batch normalisation folded), then as it is, and compare",
     )
     add("--json", action="store_true", help="print JSON instead of the table")
-    add("--warmup", type=int, default=10, metavar="N", help="speed: iterations before the clock starts (10)")
-    add("--iterations", type=int, default=50, metavar="N", help="speed: timed iterations (50)")
+    add("--warmup", type=natural, default=10, metavar="N", help="speed: iterations before the clock starts (10)")
+    add("--iterations", type=count, default=50, metavar="N", help="speed: timed iterations (50)")
     add_refine_arguments(parser)
     add("overrides", nargs="*", metavar="KEY=VALUE", help="overrides of the configuration")
 

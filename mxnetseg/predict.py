@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .arguments import positive
 from .deploy.export import parse_size
 from .engine.lookup import find_checkpoint
 from .errors import ConfigError, DataError
@@ -27,6 +28,11 @@ if TYPE_CHECKING:
 __all__ = ["HELP", "ImageSegmenter", "ProgressiveSegmenter", "add_arguments", "run"]
 
 HELP = "segment an image, a folder or a video"
+EXAMPLES = """\
+mxnetseg predict street.jpg --checkpoint RUN_best.params
+mxnetseg predict photos clip.mp4 --checkpoint RUN_best.params --out predictions --ctx cpu
+mxnetseg predict large.tif --checkpoint RUN_best.params --protocol slide --crop 1024
+"""
 
 WHOLE_LIMIT = 3.0
 MAX_PIXELS = 60.0
@@ -47,14 +53,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add(
         "--whole-limit",
-        type=float,
+        type=positive,
         default=WHOLE_LIMIT,
         metavar="MPIX",
         help=f"largest image, in million pixels, that is run in one forward ({WHOLE_LIMIT:g})",
     )
     add(
         "--max-pixels",
-        type=float,
+        type=positive,
         default=MAX_PIXELS,
         metavar="MPIX",
         help=f"larger images, in million pixels, are skipped before they are decoded ({MAX_PIXELS:g}); with --scales, "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from typing import Any
 
 from .errors import ConfigError
@@ -13,13 +14,19 @@ Size = tuple[int, int]
 
 
 def parse_scales(text: str) -> float | list[Size]:
-    """A factor, or with ``w-h,w-h,...`` the sizes (height, width) of a progression."""
-    if "-" not in text:
+    """A factor, or with ``w-h,w-h,...`` the sizes (height, width) of a progression.
+
+    Raises
+    ------
+    ConfigError
+        If the text is neither.
+    """
+    if re.fullmatch(r"\d+-\d+(,\d+-\d+)*", text):
+        sizes = [tuple(int(side) for side in part.split("-")) for part in text.split(",")]
+        return [(height, width) for width, height in sizes]
+    if re.fullmatch(r"\d*\.?\d+", text) and float(text):
         return float(text)
-    sizes = [tuple(int(side) for side in part.split("-")) for part in text.split(",")]
-    if any(len(size) != 2 for size in sizes):
-        raise argparse.ArgumentTypeError(f"{text!r} is no list of WIDTH-HEIGHT, e.g. 256-128,512-256")
-    return [(height, width) for width, height in sizes]
+    raise ConfigError(f"--scales {text}", "a factor such as 0.75, or sizes WIDTH-HEIGHT such as 256-128,512-256")
 
 
 def add_refine_arguments(parser: argparse.ArgumentParser) -> None:

@@ -23,6 +23,11 @@ if TYPE_CHECKING:
 __all__ = ["CONFIG", "HELP", "add_arguments", "run"]
 
 HELP = "Generate data, train, evaluate, predict and export; a page shows the result."
+EXAMPLES = """\
+mxnetseg quickstart
+mxnetseg quickstart --fast --out /tmp/quickstart
+mxnetseg quickstart --out trial train.epochs=5 optimizer.lr=0.02
+"""
 CONFIG = CONFIGS / "synthetic" / "quickstart.yaml"
 FAST = ("train.epochs=1", "train.max_steps=4", "data.options.train=16", "data.options.val=6")
 SHOWN = 6  # images on the page

@@ -7,6 +7,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from .cluster import role, serve
+from .errors import ConfigError
 from .progressive import add_refine_arguments, parse_scales, refine_values
 from .registry import MODELS
 
@@ -17,13 +18,12 @@ __all__ = ["HELP", "add_arguments", "resolve", "run"]
 
 HELP = "Train a network, or resume a run."
 
-_EXAMPLES = """\
-examples:
-  train.py --model fcn --ctx 0 1 --wandb myproject       two GPUs share every batch
-  train.py --config configs/camvid/bisenetr_resnet18.yaml --ctx cpu
-  train.py --model bisenet --backbone resnet18 --data cityscapes --data-root /data/cityscapes optimizer.lr=0.02
-  train.py --resume                                      go on with the newest run of this configuration
-  train.py --resume runs/NAME                            go on with that run, its configuration included
+EXAMPLES = """\
+mxnetseg train --model fcn --ctx 0 1 --wandb myproject       # two GPUs share every batch
+mxnetseg train --config camvid/bisenetr_resnet18 --ctx cpu
+mxnetseg train --model bisenet --backbone resnet18 --data cityscapes --data-root /data/cityscapes optimizer.lr=0.02
+mxnetseg train --resume                                      # go on with the newest run of this configuration
+mxnetseg train --resume runs/NAME                            # go on with that run, its configuration included
 
 Any configuration key can be set as key=value (`mxnetseg config` lists them with their meaning); short names work where
 they are unambiguous (lr=0.02). Command line over --config over defaults. Weights go to weights/MODEL/, logs to
@@ -53,8 +53,6 @@ _FLAGS = {
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this command's arguments."""
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.epilog = _EXAMPLES
     add = parser.add_argument
     add("--model", metavar="NAME", help="network, official or short name (`mxnetseg list models`)")
     add("--backbone", metavar="NAME", help="its backbone; the network's own default when left out")
@@ -129,6 +127,10 @@ def resolve(args: argparse.Namespace) -> Config:
     from .config import load_config
 
     config = load_config(_source(args), _overrides(args))
+    if args.scales and not config.train.refines:
+        raise ConfigError(
+            "--scales without --refines", "the checkpoint whose refinement module is trained", "--refines CHECKPOINT"
+        )
     recorded = config.eval.refine and config.eval.refine.model_dump(mode="json")
     if refine := refine_values(args, recorded):
         values = config.model_dump(mode="json")

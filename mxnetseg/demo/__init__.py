@@ -14,6 +14,10 @@ from ..errors import ConfigError, DeviceError
 __all__ = ["HELP", "add_arguments", "run"]
 
 HELP = "segment pictures on a page in the browser"
+EXAMPLES = """\
+mxnetseg demo
+mxnetseg demo weights/bisenet/RUN_best.params RUN_best.onnx --port 8000 --open
+"""
 
 _REQUIREMENTS = Path(__file__).resolve().parents[2] / "requirements-demo.txt"
 

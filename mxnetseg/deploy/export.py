@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from .calibration import CalibrationImages
 
 HELP = "write a symbol or an ONNX file that runs without this package"
+EXAMPLES = """\
+mxnetseg export --checkpoint RUN_best.params --format onnx --raw --output labels
+mxnetseg export --checkpoint RUN_best.params --out exported --size 512x1024
+"""
 
 __all__ = ["HELP", "add_arguments", "parse_size", "run"]
 

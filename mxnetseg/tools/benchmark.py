@@ -13,6 +13,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+from ..arguments import count, natural
 from ..deploy.export import parse_size
 from ..engine.atomic import replace_file
 from ..errors import ConfigError, UserError
@@ -22,6 +23,11 @@ from .targets import CLASSES, Settings, open_target
 __all__ = ["HELP", "PROTOCOLS", "Job", "Protocol", "add_arguments", "jobs", "run", "run_job"]
 
 HELP = "measure latency, throughput, memory and cost of networks"
+EXAMPLES = """\
+mxnetseg benchmark bisenet:resnet18 fastscnn --size 512x1024 --ctx cpu
+mxnetseg benchmark RUN_best.params RUN_best-symbol.json --path plain hybridized --json
+mxnetseg benchmark mfaranet --protocol mfaranet --save speed.json --picture speed.png
+"""
 
 
 @dataclass(frozen=True)
@@ -99,9 +105,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("--list", metavar="FILE", help="further targets, one per line")
     add("--backbone", metavar="NAME", help="backbone of the models that are named without one")
-    add("--classes", type=int, metavar="N", help=f"number of classes of models without weights ({CLASSES})")
+    add("--classes", type=count, metavar="N", help=f"number of classes of models without weights ({CLASSES})")
     add("--size", nargs="+", type=parse_size, metavar="HxW", help="input sizes; the protocol's own when empty")
-    add("--batch", nargs="+", type=int, metavar="N", help="images at once; the protocol's own when empty")
+    add("--batch", nargs="+", type=count, metavar="N", help="images at once; the protocol's own when empty")
     add("--ctx", nargs="+", metavar="ID", help="GPU id, or cpu (GPU 0 if usable, else cpu)")
     add("--path", nargs="+", choices=PATHS, default=["hybridized"], metavar="PATH", help=", ".join(PATHS))
     add(
@@ -111,10 +117,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="default: 512x1024, batch 1, 10 + 50 passes, each awaited; mfaranet: 1024x1024, batch 1, 10 + 100 passes, "
         "only the last awaited; mlmsnet: 713x713, batch 8, 50 + 50 passes, each awaited",
     )
-    add("--warmup", type=int, metavar="N", help="passes before the clock starts, instead of the protocol's")
-    add("--iterations", type=int, metavar="N", help="timed passes, instead of the protocol's")
+    add("--warmup", type=natural, metavar="N", help="passes before the clock starts, instead of the protocol's")
+    add("--iterations", type=count, metavar="N", help="timed passes, instead of the protocol's")
     add("--aux", action="store_true", help="build, run and count the auxiliary heads")
-    add("--json", metavar="FILE", help="write all results; - prints them instead of the table")
+    add("--json", action="store_true", help="print JSON instead of the table")
+    add("--save", metavar="FILE", help="write all results as JSON")
     add("--picture", metavar="FILE", help="PNG of latency against cost; beside the JSON file if there are several")
     add("overrides", nargs="*", metavar="KEY=VALUE", help="overrides of the configuration of models without weights")
 
@@ -128,8 +135,8 @@ def run(args: argparse.Namespace) -> int:
     results, failures = ([run_job(todo[0])], []) if len(todo) == 1 else _run_apart(todo)
     results.sort(key=typical_ms)
     record = json.dumps({"results": results, "failures": failures}, indent=1)
-    print(record if args.json == "-" else _format(results, todo[0].protocol))
-    file = Path(args.json) if args.json not in (None, "-") else None
+    print(record if args.json else _format(results, todo[0].protocol))
+    file = Path(args.save) if args.save else None
     if file:
         replace_file(file, record.encode())
     picture = args.picture or (file.with_suffix(".png") if file and len(results) > 1 else None)
@@ -153,15 +160,13 @@ def jobs(args: argparse.Namespace) -> list[Job]:
     Raises
     ------
     ConfigError
-        If there is no target, a number is not positive, or the list cannot be read.
+        If there is no target, or the list cannot be read.
     """
     targets = [*args.targets, *(_read_list(args.list) if args.list else [])]
     if not targets:
         raise ConfigError("nothing to measure", "a model, a checkpoint or an exported symbol", "`mxnetseg list models`")
-    for name in ("classes", "iterations", "batch"):
-        _check_positive(name, getattr(args, name))
     base = PROTOCOLS[args.protocol]
-    warmup = base.warmup if args.warmup is None else max(0, args.warmup)
+    warmup = base.warmup if args.warmup is None else args.warmup
     protocol = Protocol(base.size, base.batch, warmup, args.iterations or base.iterations, base.each, base.convention)
     settings = Settings(args.backbone, args.classes, args.aux, tuple(args.overrides))
     return [
@@ -170,12 +175,6 @@ def jobs(args: argparse.Namespace) -> list[Job]:
             targets, args.size or [base.size], args.batch or [base.batch], args.path
         )
     ]
-
-
-def _check_positive(name: str, typed: int | list[int] | None) -> None:
-    numbers = typed if isinstance(typed, list) else [1 if typed is None else typed]
-    if min(numbers) < 1:
-        raise ConfigError(f"--{name} {' '.join(map(str, numbers))}", "1 or more")
 
 
 def _read_list(path: str) -> list[str]:

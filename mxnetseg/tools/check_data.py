@@ -17,12 +17,11 @@ __all__ = ["HELP", "add_arguments", "run"]
 
 HELP = "Find what is wrong with a data set before training; print class statistics and weights."
 
-_EXAMPLES = """\
-examples:
-  mxnetseg check-data camvid --root /data/CamVid
-  mxnetseg check-data cityscapes --root /data/cityscapes --split train val test
-  mxnetseg check-data --config configs/custom/example.yaml data.root=my_data
-  mxnetseg check-data custom --root my_data "data.options.classes=[background, crack]" --json
+EXAMPLES = """\
+mxnetseg check-data camvid --root /data/CamVid
+mxnetseg check-data cityscapes --root /data/cityscapes --split train val test
+mxnetseg check-data --config custom/example data.root=my_data
+mxnetseg check-data custom --root my_data "data.options.classes=[background, crack]" --json
 
 Exit code: 0 nothing found, 1 something found, 2 wrong use. A kind of finding that is meant to be so can be left out
 with --ignore KIND.
@@ -32,8 +31,6 @@ _SHOWN = 5
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.epilog = _EXAMPLES
     add = parser.add_argument
     add("dataset", nargs="?", metavar="DATASET", help="data set (`mxnetseg list datasets`); same as data.name=DATASET")
     add("--root", "--data-root", metavar="DIR", help="folder of the data set; same as data.root=DIR")

@@ -24,6 +24,11 @@ if TYPE_CHECKING:
 __all__ = ["HELP", "add_arguments", "run"]
 
 HELP = "turn published weights (.pth, .pt, .npz, .safetensors, .params) into a checkpoint that describes itself"
+EXAMPLES = """\
+mxnetseg convert hrnet.pth --system magnet --model hrnet18+ocr --data cityscapes
+mxnetseg convert fcn.params --system mxnetseg --model FCNResNet --backbone resnet101 --data citys aux=true
+mxnetseg convert resnet18.pth --backbone-only --backbone resnet18
+"""
 
 # What the official networks call the number of classes and the backbone, where it is not `classes` and `backbone`.
 _CLASSES = {"mxnetseg": "nclass", "magnet": "num_classes", "mlcrnet": "num_classes"}

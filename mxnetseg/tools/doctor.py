@@ -22,6 +22,10 @@ from .probe import PROBES, probe
 __all__ = ["HELP", "Check", "add_arguments", "diagnose", "gather", "run"]
 
 HELP = "Check the installation and say, for each problem, what to type."
+EXAMPLES = """\
+mxnetseg doctor
+mxnetseg doctor --json
+"""
 INSTALL = "pip install -r requirements.txt"
 INSTALL_GPU = "pip install -r requirements-gpu.txt  (in an environment of its own)"
 GIB = 1 << 30

@@ -15,6 +15,12 @@ from ..registry import BACKBONES, DATASETS, LOSSES, MODELS, Registry, usable_bac
 __all__ = ["HELP", "add_arguments", "config_rows", "format_table", "registry_rows", "run"]
 
 HELP = "List models, backbones, data sets, losses or shipped configurations."
+EXAMPLES = """\
+mxnetseg list
+mxnetseg list models 'deep*' --json
+mxnetseg list models --realtime --backbone resnet18
+mxnetseg list configs --dataset cityscapes --paper
+"""
 _REGISTRIES = {"models": MODELS, "backbones": BACKBONES, "datasets": DATASETS, "losses": LOSSES}
 KINDS = (*_REGISTRIES, "configs")
 _FILTERED = ("models", "configs")

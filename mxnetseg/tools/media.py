@@ -57,12 +57,14 @@ def collect(inputs: Sequence[str | Path]) -> list[Item]:
     Raises
     ------
     DataError
-        If an input does not exist.
+        If an input does not exist or is an empty folder.
     """
     files: list[tuple[Path, Path, Path]] = []
     for given in map(Path, inputs):
         if not given.exists():
             raise DataError(f"{given} does not exist", "an image, a video or a folder")
+        if given.is_dir() and not _relative_files(given):
+            raise DataError(f"{given} holds no files", "a folder of images or videos", "check the spelling")
         known = {path.resolve() for path, _, _ in files}
         files += [(p, r, given) for p, r in _relative_files(given) if p.resolve() not in known]
     candidates = [

@@ -15,6 +15,11 @@ from ..config import Config, load_config
 __all__ = ["HELP", "add_arguments", "describe_keys", "run"]
 
 HELP = "Print every configuration key, or the resolved configuration of a file with overrides."
+EXAMPLES = """\
+mxnetseg config
+mxnetseg config camvid/bisenetr_resnet18
+mxnetseg config camvid/bisenetr_resnet18 optimizer.lr=0.02 data.root=/data/CamVid --json
+"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -51,7 +51,7 @@ def jobs(*words):
 def test_model_checkpoint_and_symbol_are_one_network(capsys, checkpoint, symbol):
     network, _ = load_model(checkpoint)
     for target in ("tiny", checkpoint, symbol):
-        code, out, _ = run(capsys, target, *SHORT, "--json", "-")
+        code, out, _ = run(capsys, target, *SHORT, "--json")
         (result,) = json.loads(out)["results"]
         assert code == 0 and result["model"] == "Tiny" and result["classes"] == 19, target
         assert result["macs"] == network.macs(64, 96) == result["cost"]["flops"] / 2
@@ -124,7 +124,7 @@ def test_protocols():
 
 
 def test_only_the_last_pass_awaited_gives_the_mean_alone(capsys):
-    code, out, _ = run(capsys, "tiny", *SHORT, "--protocol", "mfaranet", "--json", "-")
+    code, out, _ = run(capsys, "tiny", *SHORT, "--protocol", "mfaranet", "--json")
     (result,) = json.loads(out)["results"]
     assert code == 0 and result["latency_ms"]["median"] is None
     assert result["fps"] == pytest.approx(1e3 / result["latency_ms"]["mean"])
@@ -172,7 +172,7 @@ def test_watch_subtracts_this_process(monkeypatch):
 def test_several_are_sorted_and_drawn(capsys, monkeypatch, tmp_path):
     monkeypatch.setattr(benchmark, "_run_apart", lambda todo: ([benchmark.run_job(job) for job in todo], []))
     file = tmp_path / "out.json"
-    code, out, _ = run(capsys, "tiny", *SHORT, "--batch", 4, 1, "--path", "plain", "hybridized", "--json", file)
+    code, out, _ = run(capsys, "tiny", *SHORT, "--batch", 4, 1, "--path", "plain", "hybridized", "--save", file)
     results = json.loads(file.read_text())["results"]
     medians = [result["latency_ms"]["median"] for result in results]
     assert code == 0 and len(results) == 4 and medians == sorted(medians)
@@ -186,7 +186,7 @@ def test_several_are_sorted_and_drawn(capsys, monkeypatch, tmp_path):
 @pytest.mark.slow
 def test_processes_of_their_own(capsys, tmp_path):
     """A network that fails does not take the others along, and its memory is not theirs."""
-    words = ("fastscnn", "fcn:resnet18", "fcn:xception39", "--size", "128", "--iterations", 2, "--json", tmp_path / "f")
+    words = ("fastscnn", "fcn:resnet18", "fcn:xception39", "--size", "128", "--iterations", 2, "--save", tmp_path / "f")
     code, _, err = run(capsys, *words)
     record = json.loads((tmp_path / "f").read_text())
     peak = {result["target"]: result["peak_rss_mib"] for result in record["results"]}
@@ -205,7 +205,7 @@ def test_processes_of_their_own(capsys, tmp_path):
         (["SYMBOL", "--aux"], "no auxiliary heads"),
         (["SYMBOL", "--path", "plain"], "path hybridized"),
         (["fastscnn:resnet18"], "fastscnn"),
-        (["tiny", "--iterations", "0"], "1 or more"),
+        (["tiny", "--iterations", "0"], "from 1 upward"),
         (["tiny", "--list", "nowhere.txt"], "one target per line"),
         (["tiny", "model.options.wide=true"], "wide"),
     ],

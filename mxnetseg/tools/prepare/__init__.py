@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 __all__ = ["HELP", "STEPS", "add_arguments", "run"]
 
 HELP = "Bring downloaded data into the form that a data set reads: unpack, convert, check."
+EXAMPLES = """\
+mxnetseg prepare cityscapes --source gtFine_trainvaltest.zip leftImg8bit_trainvaltest.zip --root /data/Cityscapes
+mxnetseg prepare potsdam --source downloads --root /data/Potsdam tile=512 stride=256
+"""
 
 # Module of the data sets that need more than unpacking.
 STEPS = {
