@@ -199,7 +199,10 @@ def _score(args: argparse.Namespace) -> int:
     path, model, meta, contexts = _open(args)
     from .data import build_dataset
     from .engine.evaluator import Evaluator
+    from .engine.examples import ExampleKeeper
+    from .engine.run import environment
     from .tools.results import PanelWriter, PredictionWriter, format_result, write_result
+    from .tools.run_page import write_run_page
 
     config = evaluation_config(args, meta.get("config") or {})
     split = args.split or (config.data.test_split if args.mode == "test" else config.data.val_split)
@@ -220,7 +223,8 @@ def _score(args: argparse.Namespace) -> int:
         mean=meta["mean"],
         std=meta["std"],
     )
-    writers: list[Any] = []
+    keeper = ExampleKeeper(dataset.classes, dataset.palette)
+    writers: list[Any] = [keeper]
     if args.mode != "val":
         writers.append(PredictionWriter(dataset, folder, args.mode, args.submission))
     if args.save_pred:
@@ -228,12 +232,17 @@ def _score(args: argparse.Namespace) -> int:
     on_coarse = writers[-1].keep_coarse if args.save_pred else None
     result = evaluator.evaluate(model, contexts, lambda *shown: [w(*shown) for w in writers], on_coarse=on_coarse)
     record = {"mode": args.mode, "data": dataset.name, "split": split, "checkpoint": path.name, **result.as_dict()}
-    record["eval"] = config.eval.model_dump(mode="json")
+    record |= {"eval": config.eval.model_dump(mode="json"), "environment": environment()}
+    record["config"] = config.model_dump(mode="json")
+    if fast:
+        record["fast"] = fast.compare(evaluator, result)
     write_result(folder, record, result)
     print(json.dumps(record) if args.json else format_result(record, result, folder))
     return 0
 
 
+    keeper.write(folder / "examples")
+    write_run_page(folder / f"{args.mode}.json")
 def _speed(args: argparse.Namespace) -> int:
     from .config import load_config
     from .tools.speed import format_speed, measure

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .cluster import role, serve
@@ -151,7 +153,23 @@ def run(args: argparse.Namespace) -> int:
     from .engine.context import resolve_contexts
     from .engine.trainer import train
 
-    return train(config, resolve_contexts(args.ctx), resume=args.resume).exit_code
+    contexts = resolve_contexts(args.ctx)
+    if not args.resume:
+        from .tools.precheck import check_before_training
+
+        check_before_training(config)
+    result = train(config, contexts, resume=args.resume)
+    _write_page(result.run_dir)
+    return result.exit_code
+
+
+def _write_page(run_dir: Path) -> None:
+    """The page of the run; workers other than the first have no log to show."""
+    from .tools.records import LOG
+    from .tools.run_page import write_run_page
+
+    if (run_dir / LOG).is_file():
+        print(f"page: {write_run_page(run_dir)}", file=sys.stderr)
 
 
 def resolve_sweep(config: Config, overrides: dict[str, Any]) -> Config:

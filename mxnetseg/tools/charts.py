@@ -12,6 +12,7 @@ __all__ = ["heat_table", "line_chart", "thin"]
 Points = Sequence[tuple[float, float]]
 WIDTH, HEIGHT = 560, 240
 LEFT, RIGHT, TOP, BOTTOM = 46, 12, 12, 34
+MOST_NUMBERS = 40  # classes up to which the cells of a confusion matrix carry numbers
 
 
 def thin(points: Points, count: int = 150) -> list[tuple[float, float]]:
@@ -98,8 +99,15 @@ def line_chart(
     )
 
 
+def _heat_cell(share: float, number: bool) -> str:
+    """Cell whose shade grows with its share; from 0.75 on white letters are the readable ones."""
+    shade = share**0.6
+    text = f"{100 * share:.1f}" if number else ""
+    return f'<td class="{"hot" if shade >= 0.75 else ""}" style="--v:{shade:.3f}">{text}</td>'
+
+
 def heat_table(counts: np.ndarray, names: Sequence[str]) -> str:
-    """Confusion matrix as a table of row percentages, shaded by value.
+    """Confusion matrix as a table of row percentages, shaded by value; beyond 40 classes without numbers.
 
     Parameters
     ----------
@@ -114,10 +122,7 @@ def heat_table(counts: np.ndarray, names: Sequence[str]) -> str:
     head = "".join(f'<th scope="col"><span>{escape(name)}</span></th>' for name in names)
     rows = []
     for name, row in zip(names, share, strict=True):
-        cells = "".join(
-            f'<td class="{"hot" if v > 0.4 else ""}" style="--v:{v**0.6:.3f}">{100 * v:.1f}</td>'
-            for v in map(float, row)
-        )
+        cells = "".join(map(_heat_cell, map(float, row), [len(names) <= MOST_NUMBERS] * len(names)))
         rows.append(f'<tr><th scope="row">{escape(name)}</th>{cells}</tr>')
     return (
         f'<div class="scroll"><table class="heat"><thead><tr>{corner}{head}</tr></thead>'

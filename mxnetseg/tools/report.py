@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from ..engine.atomic import replace_file
 from .charts import Points, heat_table, line_chart
 
 __all__ = ["Fact", "Report", "picture_rows", "read_log", "series", "write_report"]
@@ -44,6 +46,10 @@ class Report:
         Titles of the picture columns.
     pictures : list of list of (alternative text, RGB uint8 ndarray of shape (H, W, 3))
         Rows of pictures, as many in each as there are columns.
+    captions : list of str
+        Text above each row of pictures; none when empty.
+    pictures_title : str
+        Heading above the pictures.
     classes : list of (name, (red, green, blue))
         Legend.
     curves : list of (title, {name: points}, x label, y range or None)
@@ -54,6 +60,10 @@ class Report:
         Pixel counts, rows are labels.
     timings : list of (name, value)
         Speed, with its protocol.
+    tables : list of (title, header, rows)
+        Further tables: texts, the first of each row is its name.
+    environment : list of (name, value)
+        Versions and settings.
     config : str
         Resolved configuration as YAML.
     steps : list of (text, command)
@@ -67,24 +77,26 @@ class Report:
     facts: list[Fact] = field(default_factory=list)
     columns: list[str] = field(default_factory=list)
     pictures: list[list[tuple[str, np.ndarray]]] = field(default_factory=list)
+    captions: list[str] = field(default_factory=list)
+    pictures_title: str = "Predictions on images it has not seen"
     classes: list[tuple[str, tuple[int, int, int]]] = field(default_factory=list)
     curves: list[tuple[str, Mapping[str, Points], str, tuple[float, float] | None]] = field(default_factory=list)
     table: list[dict[str, Any]] = field(default_factory=list)
     confusion: np.ndarray | None = None
     timings: list[tuple[str, str]] = field(default_factory=list)
+    tables: list[tuple[str, Sequence[str], Sequence[Sequence[str]]]] = field(default_factory=list)
+    environment: list[tuple[str, str]] = field(default_factory=list)
     config: str = ""
     steps: list[tuple[str, str]] = field(default_factory=list)
     footer: str = ""
 
 
 def read_log(path: str | Path) -> list[dict[str, Any]]:
-    """Rows of a JSON-lines file; a last line cut off by a crash is left out."""
+    """Rows of a JSON-lines file; lines cut off by a crash are left out (a resumed run goes on after them)."""
     rows = []
     for line in Path(path).read_text(encoding="utf-8").splitlines():
-        try:
+        with contextlib.suppress(json.JSONDecodeError):
             rows.append(json.loads(line))
-        except json.JSONDecodeError:
-            break
     return rows
 
 
@@ -127,16 +139,18 @@ def _pictures(report: Report) -> str:
     if not report.pictures:
         return ""
     head = "".join(f'<span class="head">{escape(title)}</span>' for title in report.columns)
-    cells = "".join(
-        f'<img alt="{escape(alt)}" loading="lazy" src="{_data_url(image)}">'
-        for row in report.pictures
-        for alt, image in row
-    )
+    captions = report.captions or [""] * len(report.pictures)
+    cells = "".join(map(_picture_row, captions, report.pictures))
     legend = "".join(f"<li>{_swatch(color)}{escape(name)}</li>" for name, color in report.classes)
     return (
         f'<div class="panel"><div class="pictures" style="--columns:{len(report.columns)}">{head}{cells}</div>'
         f'<ul class="legend">{legend}</ul></div>'
     )
+
+
+def _picture_row(caption: str, row: Sequence[tuple[str, np.ndarray]]) -> str:
+    title = f'<span class="caption">{escape(caption)}</span>' if caption else ""
+    return title + "".join(f'<img alt="{escape(alt)}" src="{_data_url(image)}">' for alt, image in row)
 
 
 def _table(report: Report) -> str:
@@ -164,9 +178,19 @@ def _number(value: Any) -> str:
     return f"{value:.3f}" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else str(value)
 
 
-def _timings(report: Report) -> str:
-    rows = "".join(f'<tr><th scope="row">{escape(k)}</th><td>{escape(v)}</td></tr>' for k, v in report.timings)
-    return f'<div class="panel scroll"><table><tbody>{rows}</tbody></table></div>' if rows else ""
+def _pairs(pairs: Iterable[tuple[str, str]]) -> str:
+    rows = "".join(f'<tr><th scope="row">{escape(k)}</th><td>{escape(v)}</td></tr>' for k, v in pairs)
+    return f'<div class="panel scroll"><table class="pairs"><tbody>{rows}</tbody></table></div>' if rows else ""
+
+
+def _plain_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    head = "".join(f'<th scope="col">{escape(title)}</th>' for title in header)
+    lines = (
+        f'<tr><th scope="row">{escape(name)}</th>{"".join(f"<td>{escape(cell)}</td>" for cell in cells)}</tr>'
+        for name, *cells in rows
+    )
+    table = f'<table class="plain"><thead><tr>{head}</tr></thead><tbody>{"".join(lines)}</tbody></table>'
+    return f'<div class="panel scroll">{table}</div>' if rows else ""
 
 
 def _config(report: Report) -> str:
@@ -191,7 +215,8 @@ def _charts(report: Report) -> str:
 def _confusion(report: Report) -> str:
     if report.confusion is None:
         return ""
-    table = heat_table(report.confusion, [name for name, _ in report.classes])
+    names = [name for name, _ in report.classes] or [str(row["class"]) for row in report.table]
+    table = heat_table(report.confusion, names)
     return f'<div class="panel">{table}</div>'
 
 
@@ -211,11 +236,13 @@ def write_report(path: str | Path, report: Report) -> Path:
         The file.
     """
     sections = [
-        _section("Predictions on images it has not seen", _pictures(report)),
+        *(_section(title, _plain_table(header, rows)) for title, header, rows in report.tables),
+        _section(report.pictures_title, _pictures(report)),
         _section("Training", _charts(report)),
         _section("Score per class", _table(report)),
         _section("Confusion matrix", _confusion(report)),
-        _section("Speed", _timings(report)),
+        _section("Speed", _pairs(report.timings)),
+        _section("Environment", _pairs(report.environment)),
         _section("Configuration", _config(report)),
         _section("What next", _steps(report)),
     ]
@@ -228,5 +255,5 @@ def write_report(path: str | Path, report: Report) -> Path:
     )
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8")
+    replace_file(path, text.encode())
     return path

@@ -155,4 +155,4 @@ def format_result(record: dict[str, Any], result: EvalResult, folder: Path) -> s
     lines.append(f"{record['data']} {record['split']}: {result.images} images in {result.seconds:.1f} s")
     lines.append(f"protocol: {result.protocol}")
     lines += [f"skipped {file}: {reason}" for file, reason in result.skipped]
-    return "\n".join([*lines, f"files in {folder}"])
+    return "\n".join([*lines, f"files in {folder}, page: {folder / 'report.html'}"])

@@ -72,7 +72,7 @@ def run_report(
         columns=list(columns),
         pictures=picture_rows([example.name for example in shown], columns),
         classes=[(name, tuple(map(int, color))) for name, color in zip(dataset.classes, dataset.palette, strict=True)],
-        curves=_curves(read_log(run_dir / "log.jsonl")),
+        curves=curves(read_log(run_dir / "log.jsonl")),
         table=result.per_class,
         confusion=result.confusion.counts,
         timings=_timings(speed),
@@ -110,7 +110,8 @@ def _facts(result: EvalResult, seconds: float, speed: dict[str, Any]) -> list[Fa
     ]
 
 
-def _curves(rows: list[dict[str, Any]]) -> list[tuple]:
+def curves(rows: list[dict[str, Any]]) -> list[tuple]:
+    """Charts of a run's log, as :class:`Report` takes them."""
     scores = {name: series(rows, "epoch", key) for name, key in (("mIoU", "val/mIoU"), ("pixel accuracy", "val/PA"))}
     charts = [
         ("Training loss", {"loss": series(rows, "step", "train/loss")}, "update", None),

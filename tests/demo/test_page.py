@@ -23,7 +23,7 @@ if importlib.util.find_spec("gradio") is None:
     pytest.skip("gradio is not installed: make setup-dev", allow_module_level=True)
 
 ROOT = Path(__file__).resolve().parents[2]
-CONTRAST = Path(__file__).with_name("contrast.js").read_text()
+CONTRAST = (ROOT / "tests" / "contrast.js").read_text()
 LIMIT = 200_000
 
 
