@@ -278,7 +278,7 @@ class LogConfig(Section):
     wandb: str | None = Field(None, description="wandb project; no wandb when empty")
     wandb_mode: Literal["online", "offline", "disabled"] | None = Field(None, description="chosen by login when empty")
     entity: str | None = None
-    name: str | None = Field(None, description="name of the run; <model>_<backbone>_<data>_<time> when empty")
+    name: str | None = Field(None, description="name of the run, before the time; <model>_<backbone>_<data> when empty")
     group: str | None = None
     tags: list[str] = Field(default_factory=list)
     images: Annotated[int, Field(ge=0)] = Field(4, description="validation images logged with mask overlays")

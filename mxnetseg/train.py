@@ -85,7 +85,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--workers", type=int, metavar="N", help="processes that load images; 0 loads in the training process")
     add("--datalist", metavar="FILE", help="lines 'image<TAB>mask' instead of the data set's splits; {split} in it")
     add("--log-dir", "--log_dir", metavar="DIR", help="where run folders go (runs)")
-    add("--task-name", "--task_name", metavar="NAME", help="name of the run in wandb")
+    add("--task-name", "--task_name", metavar="NAME", help="name of the run, before the time, in wandb too")
     add(
         "--refines",
         metavar="CHECKPOINT",

@@ -7,6 +7,7 @@ import functools
 import json
 import os
 import platform
+import re
 import subprocess
 import time
 from dataclasses import dataclass
@@ -46,7 +47,8 @@ class RunPaths:
     Attributes
     ----------
     stem : str
-        ``<model>_<backbone>_<data>_<time>``, with ``refinement`` before the time for refinement modules.
+        ``<model>_<backbone>_<data>_<time>``, with ``refinement`` before the time for refinement modules; or
+        ``<log.name>_<time>``.
     weights : Path
         Folder of the checkpoints.
     folder : Path
@@ -98,7 +100,8 @@ def new_run(config: Config) -> RunPaths:
     entry = MODELS.entry(config.model.name)
     backbone = config.model.backbone or entry.meta.get("default_backbone")
     parts = [entry.short_name, backbone, config.data.name, "refinement" if config.train.refines else None]
-    prefix = "_".join(str(part).lower() for part in parts if part)
+    named = config.log.name and re.sub(r"[^\w.-]+", "-", config.log.name)
+    prefix = named or "_".join(str(part).lower() for part in parts if part)
     while True:
         stem = f"{prefix}_{datetime.datetime.now():%Y%m%d_%H%M%S}"
         paths = run_paths(config, stem)
