@@ -32,11 +32,10 @@ COMMANDS = {
     "benchmark": ("mxnetseg.tools.benchmark", "measure latency, throughput, memory and cost of networks"),
     "quickstart": ("mxnetseg.quickstart", "the whole loop on generated data, in minutes"),
     "demo": ("mxnetseg.demo", "segment pictures on a page in the browser"),
+    "report": ("mxnetseg.tools.run_reports", "the page of a run, or several runs compared"),
     "check-data": ("mxnetseg.tools.check_data", "find what is wrong with a data set before training"),
     "prepare": ("mxnetseg.tools.prepare", "bring downloaded data into the form that a data set reads"),
     "list": ("mxnetseg.tools.listing", "names of models, backbones, data sets, losses, configurations"),
-    "quickstart": ("mxnetseg.quickstart", "the whole loop on generated data, in minutes"),
-    "report": ("mxnetseg.tools.run_reports", "the page of a run, or several runs compared"),
     "config": ("mxnetseg.tools.settings", "every configuration key with its meaning, or a resolved file"),
     "doctor": ("mxnetseg.tools.doctor", "check the installation and say what to type"),
 }

@@ -234,15 +234,13 @@ def _score(args: argparse.Namespace) -> int:
     record = {"mode": args.mode, "data": dataset.name, "split": split, "checkpoint": path.name, **result.as_dict()}
     record |= {"eval": config.eval.model_dump(mode="json"), "environment": environment()}
     record["config"] = config.model_dump(mode="json")
-    if fast:
-        record["fast"] = fast.compare(evaluator, result)
     write_result(folder, record, result)
+    keeper.write(folder / "examples")
+    write_run_page(folder / f"{args.mode}.json")
     print(json.dumps(record) if args.json else format_result(record, result, folder))
     return 0
 
 
-    keeper.write(folder / "examples")
-    write_run_page(folder / f"{args.mode}.json")
 def _speed(args: argparse.Namespace) -> int:
     from .config import load_config
     from .tools.speed import format_speed, measure

@@ -85,7 +85,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--workers", type=int, metavar="N", help="processes that load images; 0 loads in the training process")
     add("--datalist", metavar="FILE", help="lines 'image<TAB>mask' instead of the data set's splits; {split} in it")
     add("--log-dir", "--log_dir", metavar="DIR", help="where run folders go (runs)")
-    add("--task-name", "--task_name", metavar="NAME", help="name of the run, before the time, in wandb too")
+    add("--task-name", "--task_name", metavar="NAME", help="name of the run in wandb")
     add(
         "--refines",
         metavar="CHECKPOINT",
@@ -153,12 +153,7 @@ def run(args: argparse.Namespace) -> int:
     from .engine.context import resolve_contexts
     from .engine.trainer import train
 
-    contexts = resolve_contexts(args.ctx)
-    if not args.resume:
-        from .tools.precheck import check_before_training
-
-        check_before_training(config)
-    result = train(config, contexts, resume=args.resume)
+    result = train(config, resolve_contexts(args.ctx), resume=args.resume)
     _write_page(result.run_dir)
     return result.exit_code
 
