@@ -230,15 +230,50 @@ def _score(args: argparse.Namespace) -> int:
     if args.save_pred:
         writers.append(PanelWriter(dataset, folder))
     on_coarse = writers[-1].keep_coarse if args.save_pred else None
-    result = evaluator.evaluate(model, contexts, lambda *shown: [w(*shown) for w in writers], on_coarse=on_coarse)
+    fast = _Fast(model, contexts) if args.fast else None
+    if fast:
+        writers.append(fast.comparison.keep)
+    scored = fast.model if fast else model
+    result = evaluator.evaluate(scored, contexts, lambda *shown: [w(*shown) for w in writers], on_coarse=on_coarse)
     record = {"mode": args.mode, "data": dataset.name, "split": split, "checkpoint": path.name, **result.as_dict()}
     record |= {"eval": config.eval.model_dump(mode="json"), "environment": environment()}
     record["config"] = config.model_dump(mode="json")
+    if fast:
+        record["fast"] = fast.compare(evaluator, result)
     write_result(folder, record, result)
     keeper.write(folder / "examples")
     write_run_page(folder / f"{args.mode}.json")
     print(json.dumps(record) if args.json else format_result(record, result, folder))
-    return 0
+    return fast.report(record["fast"], args.json) if fast else 0
+
+
+class _Fast:
+    """The network as `predict` runs it, and its comparison with the network as it is."""
+
+    def __init__(self, model: Any, contexts: list[Any]):
+        from .deploy.fast import Comparison, FastModel
+
+        self._own, self._contexts = model, contexts
+        self.model, self.comparison = FastModel(model, contexts), Comparison()
+
+    def compare(self, evaluator: Evaluator, fast: EvalResult) -> dict[str, float | None]:
+        own = evaluator.evaluate(self._own, self._contexts, self.comparison.compare)
+        both = [result.metrics["mIoU"] if result.confusion.pixels else None for result in (fast, own)]
+        difference = None if None in both else both[0] - both[1]
+        return {"equal": self.comparison.equal, "mIoU_difference": difference, "seconds_without": own.seconds}
+
+    def report(self, found: dict[str, float | None], quiet: bool) -> int:
+        """Print the comparison; 1 if too few labels are equal."""
+        from .deploy.fast import LEAST_EQUAL
+
+        if not quiet:
+            difference = found["mIoU_difference"]
+            score = "" if difference is None else f", mIoU {100 * difference:+.4f} points"
+            print(f"fast path against the network as it is: {found['equal']:.4%} equal labels{score}")
+        if found["equal"] >= LEAST_EQUAL:
+            return 0
+        print(f"fewer than {LEAST_EQUAL:.2%} of the labels are equal", file=sys.stderr)
+        return 1
 
 
 def _speed(args: argparse.Namespace) -> int:
