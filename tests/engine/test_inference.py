@@ -11,7 +11,7 @@ import pytest
 from mxnet import gluon
 
 from mxnetseg.config import EvalConfig
-from mxnetseg.engine.forward import MEAN, STD
+from mxnetseg.engine.forward import MEAN, STD, host_view
 from mxnetseg.engine.inference import Predictor, run_together
 from mxnetseg.engine.protocols import PROTOCOLS, describe, historical_scales
 from mxnetseg.engine.scores import argmax_classes
@@ -143,6 +143,18 @@ def test_whole_image_without_resize_is_the_plain_network():
     predictor = Predictor(net, config(), (8, 8))
     assert (predictor.labels(x) == plain.asnumpy().argmax(0)).mean() > 0.999
     np.testing.assert_allclose(predictor.scores(x), plain.softmax(axis=0).asnumpy(), atol=1e-5)
+
+
+@pytest.mark.parametrize("channels", [7, 8, 16])
+def test_outputs_of_convolutions_are_read_in_order(channels):
+    """oneDNN keeps some of them in blocks of channels."""
+    net = gluon.nn.HybridSequential()
+    net.add(gluon.nn.Conv2D(32, 3, in_channels=3), gluon.nn.Conv2D(channels, 1, in_channels=32))
+    net.initialize()
+    net.hybridize()
+    image = mx.nd.array(np.random.default_rng(0).random((1, 3, 16, 16)))
+    with mx.autograd.pause(train_mode=False):
+        assert (host_view(net(image)) == net(image).asnumpy()).all()
 
 
 def test_argmax_on_the_device_equals_the_one_on_the_host():
