@@ -10,6 +10,7 @@ from mxnet.gluon import nn
 
 from ..registry import MODELS
 from .base import SegmentationModel
+from .bisenet import ARModule
 from .layers import (
     ConvModule2d,
     DepthwiseSeparableConv2d,
@@ -202,25 +203,11 @@ class ContextFlowShuffle(_Flow):
         return self.conv2(shuffle_channels(F, self.conv1(x), self._groups))
 
 
-class FeatureSelection(gluon.HybridBlock):
+class FeatureSelection(ARModule):
     """3x3 convolution module, plus itself weighted by its own global average.
 
-    Parameters
-    ----------
-    channels : int
-        Output channels.
-    in_channels : int
-        Input channels; 0 takes them from the first input.
-    norm_layer : callable
-        Constructor of the normalisation.
-
-    Inputs: (N, C, H, W). Outputs: (N, channels, H, W).
+    Parameters, inputs and outputs as of :class:`~mxnetseg.models.bisenet.ARModule`, which leaves out the sum.
     """
-
-    def __init__(self, channels: int, in_channels: int = 0, norm_layer: NormLayer = nn.BatchNorm):
-        super().__init__()
-        self.conv3x3 = ConvModule2d(channels, 3, padding=1, in_channels=in_channels, norm_layer=norm_layer)
-        self.conv1x1 = ConvModule2d(channels, 1, in_channels=channels, norm_layer=norm_layer, activation="sigmoid")
 
     def hybrid_forward(self, F: Any, x: Any) -> Any:
         x = self.conv3x3(x)

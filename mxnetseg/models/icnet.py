@@ -10,7 +10,7 @@ from mxnet.gluon import nn
 
 from ..registry import MODELS
 from .base import SegmentationModel
-from .layers import ConvModule2d, NormLayer, PPModule, resize_like
+from .layers import ConvModule2d, NormLayer, PPModule, resize_like, shrunken_size
 from .layers.resize import doubled_size
 
 __all__ = ["CascadeFeatureFusion", "ICHead", "ICNet", "ICNetImages"]
@@ -63,7 +63,7 @@ class ICNet(SegmentationModel):
 
     def maps(self, F: Any, x: Any) -> Iterator[Any]:
         medium, small = self._cascade(F, x)
-        scores, low12, low24 = self.head(self.conv_sub1(x), medium, small, _reduced(F, x, 4))
+        scores, low12, low24 = self.head(self.conv_sub1(x), medium, small, shrunken_size(F, x, 4))
         yield scores
         yield self.aux_head[0](low12)
         yield self.aux_head[1](low24)
@@ -71,9 +71,9 @@ class ICNet(SegmentationModel):
     def _cascade(self, F: Any, x: Any) -> tuple[Any, Any]:
         """Maps of 256 channels of the two smaller copies of the image."""
         net = self.backbone
-        stem = net.maxpool(net.relu(net.bn1(net.conv1(resize_like(F, x, _reduced(F, x, 2))))))
+        stem = net.maxpool(net.relu(net.bn1(net.conv1(resize_like(F, x, shrunken_size(F, x, 2))))))
         c2 = net.layer2(net.layer1(stem))
-        c4 = net.layer4(net.layer3(resize_like(F, c2, _reduced(F, x, 32))))
+        c4 = net.layer4(net.layer3(resize_like(F, c2, shrunken_size(F, x, 32))))
         return self.conv_sub2(c2), self.conv_sub4(self.psp_head(c4))
 
 
@@ -115,7 +115,7 @@ class ICNetImages(SegmentationModel):
 
     def maps(self, F: Any, x: Any) -> Iterator[Any]:
         net = self.backbone
-        half, quarter = (resize_like(F, x, _reduced(F, x, factor)) for factor in (2, 4))
+        half, quarter = (resize_like(F, x, shrunken_size(F, x, factor)) for factor in (2, 4))
         c2 = net.layer2(net.layer1(net.maxpool(net.relu(net.bn1(net.conv1(half))))))
         c4 = net(quarter)[3]
         pooled = (resize_like(F, F.contrib.AdaptiveAvgPooling2D(c4, output_size=bins), c4) for bins in PPModule.bins)
@@ -139,12 +139,6 @@ def _aux_head(num_classes: int) -> nn.HybridSequential:
     heads = nn.HybridSequential()
     heads.add(*(nn.Conv2D(num_classes, 1, use_bias=False, in_channels=128) for _ in range(2)))
     return heads
-
-
-def _reduced(F: Any, x: Any, factor: int) -> Any:
-    """A map of floor(size / factor), to carry that size."""
-    channel = F.BlockGrad(F.slice_axis(x, axis=1, begin=0, end=1))
-    return F.Pooling(channel, pool_type="avg", kernel=(factor, factor), stride=(factor, factor))
 
 
 class ICHead(gluon.HybridBlock):

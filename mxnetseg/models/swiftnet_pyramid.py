@@ -9,7 +9,7 @@ from mxnet import gluon
 
 from ..registry import MODELS
 from .base import SegmentationModel
-from .layers import AuxHead, ConvModule2d, FCNHead, LateralFusion, NormLayer, resize_like
+from .layers import AuxHead, ConvModule2d, FCNHead, LateralFusion, NormLayer, resize_like, shrunken_size
 
 __all__ = ["SwiftPyramidHead", "SwiftResNetPr"]
 
@@ -59,7 +59,7 @@ class SwiftResNetPr(SegmentationModel):
 
     def maps(self, F: Any, x: Any) -> Iterator[Any]:
         whole = self.backbone(x)
-        half = self.backbone(resize_like(F, x, _half(F, x)))
+        half = self.backbone(resize_like(F, x, shrunken_size(F, x, 2)))
         yield self.head(*whole, *half)
         yield self.aux_head(whole[2])
 
@@ -99,11 +99,6 @@ class SwiftPyramidHead(gluon.HybridBlock):
         x = self.fusion_16x(x, _beside(F, half2, c3))
         x = self.fusion_8x(x, _beside(F, half1, c2))
         return self.seg_head(self.final(x, c1))
-
-
-def _half(F: Any, x: Any) -> Any:
-    """A map of half the height and width of `x`, rounded down."""
-    return F.Pooling(F.slice_axis(x, axis=1, begin=0, end=1), kernel=(2, 2), stride=(2, 2), pool_type="max")
 
 
 def _beside(F: Any, half: Any, whole: Any) -> Any:
