@@ -3,6 +3,7 @@
 import cv2
 import numpy as np
 import pytest
+import tifffile
 from tiny import write_checkpoint, write_refinement
 
 from mxnetseg import cli
@@ -149,3 +150,41 @@ def test_weights_that_are_no_refinement_are_refused(capsys, checkpoint, tmp_path
     for file, text in ((checkpoint, "holds no refinement module"), (other, "refines 3 classes")):
         code, _, err = run(capsys, checkpoint, picture(tmp_path / "a.png"), *PROGRESSION, "--refinement", file)
         assert code != 0 and text in err
+
+
+def tiled(path, source, **settings):
+    image = cv2.imread(str(source))[..., ::-1]
+    tifffile.imwrite(path, image, **{"tile": (32, 48), "photometric": "rgb", "compression": "lzw", **settings})
+    return path
+
+
+def test_pictures_in_tiles_may_have_any_size(capsys, checkpoint, refinement, tmp_path):
+    """The mask is that of the same picture decoded as a whole; what is shown of it is reduced."""
+    source = picture(tmp_path / "a.png", (100, 2200))
+    large = tiled(tmp_path / "b.tif", source)
+    words = [*PROGRESSION, "--refinement", refinement, "--save_pred", "--scratch", tmp_path, "--out", tmp_path / "o"]
+    code, _, err = run(capsys, checkpoint, source, *words)
+    assert code == 0, err
+    code, out, err = run(capsys, checkpoint, large, *words, "--max-pixels", "0.001")
+    assert code == 0 and "1 segmented" in out, out + err
+    mask = cv2.imread(str(tmp_path / "o/mask/a.png"), cv2.IMREAD_UNCHANGED)
+    assert (tifffile.imread(tmp_path / "o/mask/b.tif") == mask).all() and len(np.unique(mask)) > 1
+    stages = {p.name for p in (tmp_path / "o/stages/b").iterdir()}
+    assert stages == {p.name for p in (tmp_path / "o/stages/a").iterdir()}
+    shown = [tmp_path / "o/color/b.png", *(tmp_path / "o/stages/b").iterdir()]
+    assert all(cv2.imread(str(path)).shape == (93, 2048, 3) for path in shown)
+    assert cv2.imread(str(tmp_path / "o/overlay/b.png")).shape[0] == 93
+
+
+def test_ways_out_for_pictures_that_are_too_large(capsys, checkpoint, refinement, tmp_path):
+    source = picture(tmp_path / "a.png", (100, 190))
+    strips = tiled(tmp_path / "strips.tif", source, tile=None, rowsperstrip=10)
+    broken = tiled(tmp_path / "broken.tif", source)
+    broken.write_bytes(broken.read_bytes()[:-500])
+    words = [*PROGRESSION, "--refinement", refinement, "--max-pixels", "0.01", "--out", tmp_path / "o"]
+    code, out, _ = run(capsys, checkpoint, source, strips, broken, *words)
+    assert code == 1 and "0 segmented, 3 skipped" in out
+    assert out.count("TILED=YES") == 2 and "--scales" in out and "broken.tif: truncated TIFF" in out
+    assert not (tmp_path / "o").exists()
+    code, _, err = run(capsys, checkpoint, source, *words, "--scratch", tmp_path / "nowhere")
+    assert code == 2 and "--scratch" in err
