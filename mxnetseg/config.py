@@ -117,6 +117,8 @@ class DataConfig(Section):
     augment: AugmentConfig = Field(default_factory=AugmentConfig)
     workers: Annotated[int, Field(ge=0)] = Field(2, description="loader processes; 0 loads in the training process")
     max_bad_samples: Annotated[int, Field(ge=0)] = Field(0, description="damaged samples tolerated before stopping")
+    check: bool = Field(True, description="look at all files before training, as `mxnetseg check-data` does")
+    allow: list[str] = Field(default_factory=list, description="kinds of its findings that are meant to be so")
 
     @field_validator("name")
     @classmethod
@@ -373,7 +375,8 @@ def apply_overrides(values: dict[str, Any], overrides: Iterable[str]) -> dict[st
             target = target.setdefault(section, {})
             if not isinstance(target, dict):
                 raise ConfigError(f"{section} = {target!r:.100}: {key} cannot be set in it", "a mapping")
-        target[last] = _number(value)
+        quoted = text.lstrip()[:1] in ("'", '"')
+        target[last] = value if quoted else _number(value)
     return result
 
 

@@ -153,7 +153,12 @@ def run(args: argparse.Namespace) -> int:
     from .engine.context import resolve_contexts
     from .engine.trainer import train
 
-    result = train(config, resolve_contexts(args.ctx), resume=args.resume)
+    contexts = resolve_contexts(args.ctx)
+    if not args.resume:
+        from .tools.precheck import check_before_training
+
+        check_before_training(config)
+    result = train(config, contexts, resume=args.resume)
     _write_page(result.run_dir)
     return result.exit_code
 

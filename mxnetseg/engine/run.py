@@ -37,7 +37,10 @@ _FIXED = (
     "train.refines",
 )
 # What does not change the run's numbers.
-_FREE = ("description", "published", "log.", "data.root", "data.workers", "train.weights_dir", "train.runs_dir")
+_FREE = (
+    *("description", "published", "log.", "data.root", "data.workers", "data.check", "data.allow"),
+    *("train.weights_dir", "train.runs_dir"),
+)
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from ..config import DataConfig
     from .checks import Finding, Report
 
-__all__ = ["HELP", "add_arguments", "run"]
+__all__ = ["HELP", "add_arguments", "paragraphs", "run"]
 
 HELP = "Find what is wrong with a data set before training; print class statistics and weights."
 
@@ -114,14 +114,19 @@ def _sections(config: DataConfig, report: Report, args: argparse.Namespace) -> I
 
     if report.splits:
         yield "\n".join([config.name, *(f"  {_outline(name, split)}" for name, split in report.splits.items())])
-    for _, group in groupby(sorted(report.findings, key=_group), key=_group):
-        yield _paragraph(list(group), len(report.findings) if args.all else _SHOWN)
+    yield from paragraphs(report.findings, len(report.findings) if args.all else _SHOWN)
     source = _weighed(report)
     if source:
         yield _table(report)
         values = ", ".join(f"{weight:g}" for weight in class_weights(report.splits[source].balance, args.weights))
         yield f"loss:  # {args.weights} weights of {source}\n  class_weights: [{values}]"
     yield _verdict(report.findings)
+
+
+def paragraphs(findings: list[Finding], limit: int = _SHOWN) -> Iterator[str]:
+    """Text of every kind of finding, errors first, with the first `limit` files of each."""
+    for _, group in groupby(sorted(findings, key=_group), key=_group):
+        yield _paragraph(list(group), limit)
 
 
 def _outline(name: str, split: Any) -> str:
