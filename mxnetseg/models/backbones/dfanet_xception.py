@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, NamedTuple
 
-from mxnet import gluon
+from mxnet import gluon, init
 from mxnet.gluon import nn
 
 from ...registry import BACKBONES
@@ -17,6 +18,9 @@ __all__ = ["DFANetXception", "DFAStage", "Widths", "XceptionUnit", "dfanet_xcept
 STEM = 8
 # Separable convolutions in every unit of enc2, enc3 and enc4.
 _DEPTHS = (4, 6, 4)
+# First value of the scale with which the convolutions of a unit end. At 1, every unit multiplies the gradient, and the
+# 27 units in a row give the stem one that is ten thousand times larger.
+_GAIN = 0.2
 # Classes of ImageNet, where the fully connected layer comes from.
 _VECTOR = 1000
 
@@ -125,10 +129,11 @@ class XceptionUnit(gluon.HybridBlock):
     def __init__(self, channels: int, in_channels: int, depth: int, norm: NormLayer, stride: int = 1):
         super().__init__()
         linear = {"norm_layer": norm, "activation": None}
+        last = linear | {"norm_layer": partial(norm, gamma_initializer=init.Constant(_GAIN))}
         self.rep = nn.HybridSequential()
         for number in range(depth):
-            width = channels if number else in_channels
-            self.rep.add(DepthwiseSeparableConv2d(channels, width, 3, padding=1, pattern="xception", **linear))
+            width, kind = channels if number else in_channels, last if number == depth - 1 else linear
+            self.rep.add(DepthwiseSeparableConv2d(channels, width, 3, padding=1, pattern="xception", **kind))
         self.pool = nn.MaxPool2D(3, 2, 1) if stride == 2 else None
         changes = stride == 2 or in_channels != channels
         self.skip = ConvModule2d(channels, 1, stride, in_channels=in_channels, **linear) if changes else None
