@@ -7,8 +7,9 @@ import cv2
 import numpy as np
 import pytest
 
-from mxnetseg.config import DataConfig
-from mxnetseg.data import build_dataset
+from mxnetseg import cli
+from mxnetseg.config import DataConfig, load_config
+from mxnetseg.data import build_dataset, build_transform
 from mxnetseg.data.base import IGNORE
 from mxnetseg.data.datasets.mscoco import CATEGORIES
 from mxnetseg.data.datasets.pascal_context import LABELS_459
@@ -301,6 +302,29 @@ def test_custom_colour_masks(tmp_path):
         build_dataset(DataConfig(name="Custom", root=str(tmp_path), options=options), "val").read(0)
     listed = DataConfig(name="Custom", root=str(tmp_path), datalist=str(tmp_path / "val.txt"), options=config.options)
     assert build_dataset(listed, "val").samples == dataset.samples
+
+
+def test_configuration_of_own_large_images(tmp_path, capsys):
+    """The shipped description of listed colour masks reads a tree made by it; check-data finds nothing wrong."""
+    values = load_config("custom/large", [f"data.root={tmp_path}", "data.crop_size=[8, 16]"])
+    options, rng = values.data.options, np.random.default_rng(0)
+    colors = np.array([*options["palette"], *options["ignore_colors"]], np.uint8)
+    for split, count in (("train", 5), ("val", 2)):
+        names = [(f"images/{split}{i}.jpg", f"masks/{split}{i}.png") for i in range(count)]
+        for image, target in names:
+            write(tmp_path / image, rng.integers(0, 255, (32, 64, 3)).astype(np.uint8))
+            write(tmp_path / target, colors[rng.integers(0, 5, (32, 64))])
+        (tmp_path / f"{split}.txt").write_text("".join(f"{i}\t{m}\n" for i, m in names))
+    values.data.datalist = str(tmp_path / "{split}.txt")
+    train, val = (build_dataset(values.data, split) for split in ("train", "val"))
+    assert (len(train), len(val)) == (5, 2) and set(np.unique(val.read(0)[1])) == {-1, 0, 1, 2, 3}
+    assert set(values.eval.left_out) < set(train.classes)
+    image, label = build_transform(values.data)(*train.read_compact(0), rng)
+    assert image.shape == (8, 16, 3) and label.shape == (8, 16)
+    words = ["check-data", "--config", "custom/large", "--root", str(tmp_path)]
+    code = cli.main([*words, f"data.datalist={values.data.datalist}"])
+    captured = capsys.readouterr()
+    assert code == 0, captured.out + captured.err
 
 
 def test_custom_list_and_ids(own, tmp_path):
