@@ -10,12 +10,13 @@ from .errors import ConfigError, suggest
 __all__ = ["CONFIGS", "find_config", "shipped"]
 
 CONFIGS = Path(__file__).resolve().parent / "configs"
+_NO_RUNS = ("_base_", "sweeps")
 _ALIASES = re.compile(r"^aliases: *\[([^\]]*)\]", re.M)
 
 
 def shipped(folder: Path = CONFIGS) -> dict[str, list[str]]:
     """Aliases of each shipped configuration, by its file relative to `folder`; nothing is parsed."""
-    files = (path for path in sorted(folder.rglob("*.yaml")) if path.parent.name != "_base_")
+    files = (path for path in sorted(folder.rglob("*.yaml")) if path.parent.name not in _NO_RUNS)
     return {path.relative_to(folder).as_posix(): _aliases(path) for path in files}
 
 

@@ -1,16 +1,19 @@
 """The command ``mxnetseg``: finds the sub-command, loads only its module, turns errors into messages.
 
-A command's module offers ``HELP`` (one line), ``add_arguments(parser)`` and ``run(args) -> int``, and imports mxnet
-only inside ``run``. ``--help`` and misspelt names therefore answer at once.
+A command's module offers ``HELP`` (one line), ``EXAMPLES`` (command lines, shown below its help),
+``add_arguments(parser)`` and ``run(args) -> int``, and imports mxnet only inside ``run``. ``--help`` and misspelt names
+therefore answer at once.
 """
 
 from __future__ import annotations
 
 import argparse
+import errno
 import importlib
 import os
 import re
 import sys
+import textwrap
 import traceback
 from collections.abc import Sequence
 from types import ModuleType
@@ -19,26 +22,32 @@ from typing import NoReturn
 from . import __version__
 from .errors import UserError, suggest
 
-__all__ = ["COMMANDS", "Parser", "UsageError", "main", "parse"]
+__all__ = ["COMMANDS", "Parser", "UsageError", "load_command", "main", "parse"]
 
 # name: (module, one line of help)
 COMMANDS = {
     "train": ("mxnetseg.train", "train a network, or resume a run"),
     "launch": ("mxnetseg.launch", "train on several processes or machines"),
+    "sweep": ("mxnetseg.sweep", "train many times with other parameters, from a wandb sweep file"),
     "eval": ("mxnetseg.eval", "score a checkpoint, write its predictions, or measure its speed"),
     "predict": ("mxnetseg.predict", "segment an image, a folder or a video"),
     "convert": ("mxnetseg.tools.convert", "published weights (.pth, .npz, .safetensors, .params) as a checkpoint"),
     "export": ("mxnetseg.deploy.export", "write a symbol or an ONNX file that runs without this package"),
     "benchmark": ("mxnetseg.tools.benchmark", "measure latency, throughput, memory and cost of networks"),
-    "quickstart": ("mxnetseg.quickstart", "the whole loop on generated data, in minutes"),
     "demo": ("mxnetseg.demo", "segment pictures on a page in the browser"),
+    "quickstart": ("mxnetseg.quickstart", "the whole loop on generated data, in minutes"),
     "report": ("mxnetseg.tools.run_reports", "the page of a run, or several runs compared"),
     "check-data": ("mxnetseg.tools.check_data", "find what is wrong with a data set before training"),
     "prepare": ("mxnetseg.tools.prepare", "bring downloaded data into the form that a data set reads"),
     "list": ("mxnetseg.tools.listing", "names of models, backbones, data sets, losses, configurations"),
     "config": ("mxnetseg.tools.settings", "every configuration key with its meaning, or a resolved file"),
+    "completion": ("mxnetseg.completion", "completion of commands, flags and names for a shell"),
     "doctor": ("mxnetseg.tools.doctor", "check the installation and say what to type"),
 }
+
+_ENDINGS = """\
+--version, --help; --debug (or MXNETSEG_DEBUG=1) shows tracebacks
+exit codes: 0 done, 1 failed or something was found, 2 wrong use, 130 Ctrl-C"""
 
 _OVERRIDE = re.compile(r"[A-Za-z_][\w.]*=")
 
@@ -61,36 +70,44 @@ class Parser(argparse.ArgumentParser):
         UsageError
             Always; with the closest flag or choice when there is one.
         """
-        unknown = re.search(r"unrecognized arguments: (.+)", message)
-        choice = re.search(r"invalid choice: '?([^' ]+)'? \(choose from (.+)\)", message)
-        hint = ""
-        if unknown:
+        found, expected, hint = message, "", ""
+        if unknown := re.search(r"unrecognized arguments: (.+)", message):
             flags = [word.partition("=")[0] for word in unknown[1].split() if word.startswith("-")]
             hint = "; ".join(filter(None, (suggest(flag, self._option_string_actions) for flag in flags)))
-        elif choice:
-            hint = suggest(choice[1], re.findall(r"[\w.-]+", choice[2]))
-        raise UsageError(f"{self.prog}: {message}", remedy=hint or f"`{self.prog} --help` lists what it takes")
-
-
-def _listing() -> str:
-    width = max(map(len, COMMANDS))
-    return "\n".join(["commands:", *(f"  {name:{width}}  {text}" for name, (_, text) in COMMANDS.items())])
+        elif choice := re.search(r"(.*invalid choice: '?([^']+)'?) \(choose from (.+)\)", message):
+            found, expected = choice[1], f"one of {choice[3]}"
+            hint = suggest(choice[2], re.findall(r"[\w.-]+", choice[3]))
+        elif number := re.search(r"invalid (int|float) value", message):
+            expected = {"int": "a whole number", "float": "a number"}[number[1]]
+        raise UsageError(f"{self.prog}: {found}", expected, hint or f"`{self.prog} --help` lists what it takes")
 
 
 def _top_parser() -> Parser:
+    width = max(map(len, COMMANDS))
+    listing = "\n".join(f"  {name:{width}}  {text}" for name, (_, text) in COMMANDS.items())
     parser = Parser(
         prog="mxnetseg",
-        description="Semantic segmentation on MXNet Gluon.",
-        epilog=_listing() + "\n\n`mxnetseg COMMAND --help` lists the arguments of a command.",
+        usage="mxnetseg COMMAND ...   (mxnetseg COMMAND --help: arguments, examples)",
+        description=f"Semantic segmentation on MXNet Gluon. Commands:\n{listing}",
+        epilog=_ENDINGS,
         formatter_class=argparse.RawDescriptionHelpFormatter,
+        add_help=False,
     )
-    parser.add_argument("command", nargs="?", help="one of the commands below")
-    parser.add_argument("--version", action="version", version=f"mxnetseg {__version__}")
-    parser.add_argument("--debug", action="store_true", help="show tracebacks (also: MXNETSEG_DEBUG=1)")
+    # One line in the epilog stands for all three.
+    parser.add_argument("--help", "-h", action="help", help=argparse.SUPPRESS)
+    parser.add_argument("--version", action="version", version=f"mxnetseg {__version__}", help=argparse.SUPPRESS)
+    parser.add_argument("--debug", action="store_true", help=argparse.SUPPRESS)
     return parser
 
 
-def _load(name: str) -> ModuleType:
+def load_command(name: str) -> ModuleType:
+    """Import the module of a command.
+
+    Raises
+    ------
+    UsageError
+        If there is no such command.
+    """
     if name not in COMMANDS:
         raise UsageError(
             f"unknown command {name!r}", f"one of {', '.join(COMMANDS)}", suggest(name, COMMANDS) or "`mxnetseg --help`"
@@ -108,6 +125,15 @@ def _take_overrides(parser: Parser, words: Sequence[str]) -> tuple[list[str], li
     return overrides, rest
 
 
+def _command_parser(name: str, module: ModuleType) -> Parser:
+    parser = Parser(prog=f"mxnetseg {name}", description=module.HELP)
+    if examples := getattr(module, "EXAMPLES", ""):
+        parser.formatter_class = argparse.RawDescriptionHelpFormatter
+        parser.epilog = f"examples:\n{textwrap.indent(examples, '  ')}"
+    module.add_arguments(parser)
+    return parser
+
+
 def parse(words: Sequence[str]) -> tuple[ModuleType, argparse.Namespace]:
     """Module and arguments of a command line; mxnet is not imported.
 
@@ -122,9 +148,8 @@ def parse(words: Sequence[str]) -> tuple[ModuleType, argparse.Namespace]:
         If the command or one of its arguments is unknown or wrong.
     """
     name, *words = words
-    module = _load(name)
-    parser = Parser(prog=f"mxnetseg {name}", description=module.HELP)
-    module.add_arguments(parser)
+    module = load_command(name)
+    parser = _command_parser(name, module)
     overrides = []
     if any(action.dest == "overrides" for action in parser._actions):
         overrides, words = _take_overrides(parser, words)
@@ -154,8 +179,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        0, or the code of the error: 2 for a mistake in what was typed, 1 for a failure, 130 after Ctrl-C.
+        0 done; 1 failed, or a check found something; 2 for a mistake in what was typed, named or configured; 130 after
+        Ctrl-C, 143 after SIGTERM (a training has then saved its state); 141 when the reader of the output has gone.
     """
+    if "_ARGCOMPLETE" in os.environ:  # a shell asks what could follow
+        from .completion import answer
+
+        answer()
     words = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in words or os.environ.get("MXNETSEG_DEBUG", "0") not in ("", "0")
     try:
@@ -172,9 +202,41 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 141
     except UserError as error:
         return _report(str(error), error.exit_code, debug)
+    except OSError as error:
+        if error.filename is None:
+            return _report_unexpected(error, debug)
+        message, code = _explain_os(error)
+        return _report(message, code, debug)
     except Exception as error:  # whatever it is, a user gets one line of it
-        hint = "" if debug else "\n  remedy:   re-run with --debug to see where it happened"
-        return _report(f"unexpected {type(error).__name__}: {error}{hint}", 1, debug)
+        return _report_unexpected(error, debug)
+
+
+# What can be done about a file; where nothing is said, the machine has failed and not its user.
+_FILE_REMEDIES = {
+    errno.ENOENT: "check the spelling; paths count from the folder you are in",
+    errno.EEXIST: "a file is where a folder is needed: choose another name",
+    errno.ENOTDIR: "a file is where a folder is needed: choose another name",
+    errno.EISDIR: "a folder is where a file is needed: add the name of the file",
+    errno.EACCES: "choose a place that you may read and write, or ask its owner",
+    errno.EPERM: "choose a place that you may read and write, or ask its owner",
+    errno.EROFS: "choose a place that can be written",
+    errno.ENAMETOOLONG: "choose a shorter name",
+}
+
+
+def _explain_os(error: OSError) -> tuple[str, int]:
+    """Message and exit code for a file that cannot be used as it was named."""
+    remedy = _FILE_REMEDIES.get(error.errno or 0, "")
+    told = UserError(f"{error.filename}: {error.strerror}", "a file or folder that can be used", remedy or _DEBUG_HINT)
+    return str(told), 2 if remedy else 1
+
+
+_DEBUG_HINT = "re-run with --debug to see where it happened"
+
+
+def _report_unexpected(error: Exception, debug: bool) -> int:
+    hint = "" if debug else f"\n  remedy:   {_DEBUG_HINT}"
+    return _report(f"unexpected {type(error).__name__}: {error}{hint}", 1, debug)
 
 
 def _report(message: str, code: int, debug: bool) -> int:

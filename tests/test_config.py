@@ -15,7 +15,7 @@ from mxnetseg.errors import ConfigError
 from mxnetseg.tools.listing import config_rows
 from mxnetseg.tools.settings import describe_keys
 
-FILES = sorted(CONFIGS.rglob("*.yaml"))
+FILES = sorted(path for path in CONFIGS.rglob("*.yaml") if path.parent.name != "sweeps")
 
 
 def _write(folder: Path, name: str, values: object) -> Path:
