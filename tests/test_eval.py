@@ -133,6 +133,8 @@ def test_testval_mode_writes_colours_overlays_and_scores(capsys, tmp_path):
     overlay = cv2.imread(str(next((tmp_path / "overlay").rglob("*.png"))))
     assert overlay.shape[0] == SIZE[0] and overlay.shape[1] > SIZE[1], "the legend is beside"
     assert json.loads((tmp_path / "testval.json").read_text())["mIoU"] is not None
+    page = (tmp_path / "report.html").read_text()
+    assert page.count("<img") == 2 * 4 and "Confusion matrix" in page and "crop_size: 48" in page
 
 
 def test_a_missing_checkpoint_or_data_set_is_explained(capsys):

@@ -69,6 +69,16 @@ SMALL = (
 )
 
 
+def test_only_the_worker_that_keeps_the_log_writes_the_page(tmp_path, capsys):
+    (tmp_path / "first").mkdir()
+    start = {"event": "start", "step": 0, "train_images": 4, "total_steps": 2, "contexts": ["cpu(0)"], "config": {}}
+    (tmp_path / "first" / "log.jsonl").write_text(json.dumps(start) + "\n")
+    for folder in ("first", "second"):
+        train._write_page(tmp_path / folder)
+    assert capsys.readouterr().err == f"page: {tmp_path / 'first' / 'report.html'}\n"
+    assert "of 2; 4 images" in (tmp_path / "first" / "report.html").read_text()
+
+
 @pytest.mark.slow
 def test_real_run_is_interrupted_and_resumed(tmp_path):
     """Synthetic images, worker processes, a real network, validation: 2 epochs = 1 epoch + --resume."""
@@ -86,6 +96,8 @@ def test_real_run_is_interrupted_and_resumed(tmp_path):
     for folder in (tmp_path / "runs").iterdir():
         rows = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
         losses[folder.name] = [row["train/loss"] for row in rows if row["event"] == "step"]
+        page = (folder / "report.html").read_text()
+        assert "best validation" in page and "Training loss" in page and page.count("<img") >= 4
     first, second = losses.values()
     assert first == second
     assert len(first) == 4

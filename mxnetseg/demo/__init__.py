@@ -51,7 +51,8 @@ def run(args: argparse.Namespace) -> int:
     with tempfile.TemporaryDirectory(prefix="mxnetseg-demo-") as folder:
         _prepare_environment(folder)
         from ..engine.context import resolve_contexts
-        from .page import Limits, serve
+        from .page import Limits
+        from .server import serve
         from .worker import Worker
 
         limits = Limits(int(args.max_megabytes * 1e6), int(args.max_pixels * 1e6))

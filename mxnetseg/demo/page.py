@@ -1,26 +1,22 @@
-"""The page itself: what is on it, and the server behind it."""
+"""The page itself: what is on it and what happens on it."""
 
 from __future__ import annotations
 
-import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
-from starlette.middleware import Middleware
 
-from ..errors import ConfigError, UserError
-from .guard import Guard
+from ..errors import UserError
 from .result import EMPTY, viewer, write_files
 from .samples import write_samples
 from .worker import Worker
 
-__all__ = ["Limits", "Server", "serve"]
+__all__ = ["Limits", "make_page"]
 
 _HERE = Path(__file__).parent
-_WAITING = 20  # pictures in the queue beyond which users are asked to come back
 _KEEP = 3600  # seconds that uploads and results stay
 
 
@@ -41,98 +37,18 @@ class Limits:
         return f"Pictures up to {self.bytes / 1e6:g} MB and {self.pixels / 1e6:g} million pixels."
 
 
-class Server:
-    """A page that is being served.
-
-    Attributes
-    ----------
-    url : str
-        Its address.
-    """
-
-    def __init__(self, blocks: gr.Blocks):
-        self._blocks, self.url = blocks, str(blocks.local_url)
-
-    def wait(self) -> None:
-        """Wait for an interrupt."""
-        threading.Event().wait()
-
-    def close(self) -> None:
-        """End it."""
-        self._blocks.close(verbose=False)
-
-
-def serve(worker: Worker, folder: Path, limits: Limits, *, host: str, port: int, browse: bool = False) -> Server:
-    """Begin to serve the page.
+def make_page(worker: Worker, folder: Path, limits: Limits) -> gr.Blocks:
+    """Everything on the page and what happens on it.
 
     Parameters
     ----------
     worker : Worker
         Runs the networks.
     folder : Path
-        The only folder that is written to and read from; ``GRADIO_TEMP_DIR`` must name it.
+        Receives results and samples.
     limits : Limits
         Of uploads.
-    host, port : str, int
-        Where to listen; port 0 takes the first free one from 7860.
-    browse : bool
-        Open the page in the browser.
-
-    Raises
-    ------
-    ConfigError
-        If the address cannot be listened on.
     """
-    blocks = _page(worker, folder, limits).queue(max_size=_WAITING, api_open=False)
-    try:
-        blocks.launch(
-            server_name=host,
-            server_port=port or None,
-            inbrowser=browse,
-            max_file_size=limits.bytes,
-            app_kwargs={"middleware": [Middleware(Guard, max_bytes=limits.bytes)]},
-            theme=_theme(),
-            css_paths=_HERE / "viewer.css",
-            **_ALONE,
-        )
-    except OSError as error:
-        blocks.close(verbose=False)
-        raise ConfigError(f"cannot listen on {host}:{port}: {error}", "a free port", "--port 0 finds one") from error
-    return Server(blocks)
-
-
-# Nothing that speaks to other hosts or serves other files.
-_ALONE: dict[str, Any] = {
-    "share": False,
-    "quiet": True,
-    "prevent_thread_lock": True,
-    "footer_links": [],
-    "run_history": False,
-    "enable_monitoring": False,
-    "ssr_mode": False,
-    "mcp_server": False,
-    "pwa": False,
-}
-
-
-def _theme() -> gr.themes.Base:
-    """Fonts of the system, since none are loaded; colours with enough contrast."""
-    sans = ["system-ui", "Segoe UI", "Roboto", "Helvetica Neue", "Arial", "sans-serif"]
-    mono = ["ui-monospace", "Menlo", "Consolas", "monospace"]
-    base = gr.themes.Base(primary_hue="blue", neutral_hue="slate", font=sans, font_mono=mono)
-    return base.set(
-        body_text_color_subdued="*neutral_600",
-        body_text_color_subdued_dark="*neutral_300",
-        button_primary_background_fill="*primary_700",
-        button_primary_background_fill_dark="*primary_700",
-        button_primary_background_fill_hover="*primary_800",
-        button_primary_background_fill_hover_dark="*primary_600",
-        button_primary_text_color="white",
-        button_primary_text_color_dark="white",
-    )
-
-
-def _page(worker: Worker, folder: Path, limits: Limits) -> gr.Blocks:
     names = list(worker.networks)
     with gr.Blocks(title="mxnetseg demo", analytics_enabled=False, delete_cache=(600, _KEEP)) as blocks:
         gr.HTML(f"<h1>mxnetseg</h1><p>Drop a picture; every pixel gets a class. {limits}</p>", elem_id="head")
@@ -191,11 +107,9 @@ def _handler(worker: Worker, folder: Path, limits: Limits) -> Any:
         try:
             done = worker.segment(Path(picture), network, limits.pixels, show)
         except UserError as error:
-            raise gr.Error(
-                "; ".join(filter(None, (error.found, error.expected))),
-                title="This does not work",
-                print_exception=False,
-            ) from None
+            text = "; ".join(filter(None, (error.found, error.expected)))
+            # It stays until it is closed: nobody has to read against a clock.
+            raise gr.Error(text, None, title="This does not work", print_exception=False) from None
         files = write_files(folder, Path(picture).stem, done)
         shown = viewer(files, done, time.perf_counter() - start)
         paths = (files.mask, files.colors, files.overlay)

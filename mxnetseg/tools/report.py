@@ -186,7 +186,7 @@ def _pairs(pairs: Iterable[tuple[str, str]]) -> str:
 def _plain_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     head = "".join(f'<th scope="col">{escape(title)}</th>' for title in header)
     lines = (
-        f'<tr><th scope="row">{escape(name)}</th>{"".join(f"<td>{escape(cell)}</td>" for cell in cells)}</tr>'
+        f'<tr><th scope="row">{escape(name)}</th>{"".join(f"<td>{_unbroken(cell)}</td>" for cell in cells)}</tr>'
         for name, *cells in rows
     )
     table = f'<table class="plain"><thead><tr>{head}</tr></thead><tbody>{"".join(lines)}</tbody></table>'
@@ -205,6 +205,11 @@ def _steps(report: Report) -> str:
         f"<dt>{escape(text)}</dt><dd><pre><code>{escape(command)}</code></pre></dd>" for text, command in report.steps
     )
     return f'<dl class="steps">{items}</dl>' if items else ""
+
+
+def _unbroken(cell: str) -> str:
+    """Short texts stay on a line."""
+    return escape(cell.replace(" ", "\N{NO-BREAK SPACE}") if len(cell) < 12 else cell)
 
 
 def _charts(report: Report) -> str:
