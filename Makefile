@@ -42,7 +42,7 @@ format: $(STAMP_DEV) ## repair what the style check can repair
 	@$(BIN)/ruff check --fix $(wildcard $(CODE))
 	@$(BIN)/ruff format $(wildcard $(CODE))
 
-tables: $(STAMP) ## write the README's tables of models and data sets
+tables: $(STAMP) ## write the tables of the README and of docs/training.md
 	@$(BIN)/python -m mxnetseg.tools.tables
 
 oracles: $(STAMP) ## run the reference cases and record how equal the networks are (ARGS=<models>)

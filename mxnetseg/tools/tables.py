@@ -1,4 +1,4 @@
-"""The README's tables of models and data sets, written from the registry.
+"""The README's tables of models and data sets, written from the registry, and docs/training.md's, from its records.
 
 ``python -m mxnetseg.tools.tables`` writes them between their markers; with ``--check`` it only says whether they are
 up to date. Parameters and multiply-accumulates come from the networks' symbols: no weights are made.
@@ -11,18 +11,20 @@ import inspect
 import json
 import re
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from ..registry import DATASETS, MODELS, Entry
 from .listing import config_rows
+from .training import training_table
 
 __all__ = ["dataset_table", "figures", "main", "model_table", "splice"]
 
 ROOT = Path(__file__).resolve().parents[2]
 README = ROOT / "README.md"
 ORACLES = ROOT / "docs" / "oracles.json"
+TRAINING = ROOT / "docs" / "training.json"
 CLASSES, SIZE = 19, (512, 1024)
 _MARKERS = "<!-- {0}: written by `make tables` -->\n", "<!-- end of {0} -->\n"
 
@@ -139,15 +141,29 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--check", action="store_true", help="change nothing")
     args = parser.parse_args(argv)
-    text = README.read_text(encoding="utf-8")
+    fresh = {README: _readme, TRAINING.with_suffix(".md"): _training}
+    stale = [path for path, write in fresh.items() if _refresh(path, write, args.check)]
+    for path in stale:
+        print(f"{path.name}: " + ("tables are out of date, run `make tables`" if args.check else "tables written"))
+    return int(args.check and bool(stale))
+
+
+def _readme(text: str) -> str:
     costs = {entry.name: figures(entry) for entry in MODELS.entries()}
-    fresh = splice(splice(text, "models", model_table(costs)), "data sets", dataset_table())
-    if fresh == text:
-        return 0
-    if not args.check:
-        README.write_text(fresh, encoding="utf-8")
-    print(f"{README.name}: " + ("tables are out of date, run `make tables`" if args.check else "tables written"))
-    return int(args.check)
+    return splice(splice(text, "models", model_table(costs)), "data sets", dataset_table())
+
+
+def _training(text: str) -> str:
+    return splice(text, "trainings", training_table(TRAINING))
+
+
+def _refresh(path: Path, write: Callable[[str], str], check: bool) -> bool:
+    """Write a file's tables anew, unless `check`; whether they were out of date."""
+    text = path.read_text(encoding="utf-8")
+    fresh = write(text)
+    if fresh != text and not check:
+        path.write_text(fresh, encoding="utf-8")
+    return fresh != text
 
 
 if __name__ == "__main__":

@@ -25,6 +25,11 @@ def test_costs_are_those_of_the_network(name):
     assert tables.written_costs(TEXT)[name] == tables.figures(MODELS.entry(name))
 
 
+def test_training_page_is_up_to_date():
+    text = tables.TRAINING.with_suffix(".md").read_text()
+    assert tables.splice(text, "trainings", tables.training_table(tables.TRAINING)) == text, "run `make tables`"
+
+
 def test_every_name_is_in_its_table():
     models, datasets = tables.model_table(tables.written_costs(TEXT)), tables.dataset_table()
     assert all(f"| `{name}` |" in models for name in MODELS.names())
@@ -34,10 +39,17 @@ def test_every_name_is_in_its_table():
 def test_main_writes_and_checks(tmp_path, monkeypatch, capsys):
     path = tmp_path / "README.md"
     path.write_text(tables.splice(TEXT, "models", "old\n"))
+    page = tmp_path / "training.md"
+    page.write_text(tables.splice(tables.TRAINING.with_suffix(".md").read_text(), "trainings", "old\n"))
+    (tmp_path / "training.json").write_text("{}")
     monkeypatch.setattr(tables, "README", path)
+    monkeypatch.setattr(tables, "TRAINING", tmp_path / "training.json")
     monkeypatch.setattr(tables, "figures", lambda entry: ("1 M", "2 G"))
     assert tables.main(["--check"]) == 1
-    assert "make tables" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "README.md: tables are out of date, run `make tables`" in out
+    assert "training.md: tables are out of date" in out
     assert tables.main([]) == 0
     assert tables.main(["--check"]) == 0
     assert tables.written_costs(path.read_text())["FCNResNet"] == ("1 M", "2 G")
+    assert "0 of" in page.read_text()
