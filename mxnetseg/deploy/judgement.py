@@ -134,6 +134,7 @@ def _both(
 
 def first_that_holds(
     make: Callable[[int, int], tuple[Made, Segment]],
+    count: int,
     reference: Segment,
     images: CalibrationImages,
     say: Say,
@@ -145,6 +146,8 @@ def first_that_holds(
     make : callable
         Takes the numbers of convolutions, from the first and from the last on, that stay in float32; returns
         anything, and the network as a function from images to labels.
+    count : int
+        Number of convolutions; at most half of them stay in float32.
     reference : callable
         The network in float32.
     images : CalibrationImages
@@ -153,6 +156,8 @@ def first_that_holds(
         Told the figures of every attempt.
     """
     for first, last in EXCLUSIONS:
+        if 2 * (first + last) > count:
+            return None
         made, segment = make(first, last)
         judgement = judge(reference, segment, images)
         kept = f"first {first} and last {last} convolutions in float32" if first or last else "every convolution"

@@ -61,11 +61,16 @@ def reduce_symbol(
     network = ExportedNetwork(files["symbol"], mx.cpu())
     symbol, params = mx.sym.load(str(files["symbol"])), _plain_names(mx.nd.load(str(files["params"])))
 
+    names = fused_convolutions(symbol)
+    # bf16 rounds everything alike: there is nothing to leave out.
+    count = len(names) if precision == "int8" else 0
+
     def make(first: int, last: int) -> tuple[LowPrecision, Segment]:
-        made = _converted(symbol, params, precision, network, images, first, last)
+        excluded = names[:first] + names[len(names) - last :]
+        made = _converted(symbol, params, precision, network, images, excluded)
         return made, _runnable(_segment(network, symbol_block(*made)), precision)
 
-    found = first_that_holds(make, _segment(network, network.inference), images, say)
+    found = first_that_holds(make, count, _segment(network, network.inference), images, say)
     if found is None:
         return None
     return _publish(files, precision, *found, sizes)
@@ -84,14 +89,13 @@ def _converted(
     precision: str,
     network: ExportedNetwork,
     images: CalibrationImages,
-    first: int,
-    last: int,
+    excluded: list[str],
 ) -> LowPrecision:
     if precision == "bf16":
         return bf16_symbol(symbol, params)
-    names, facts = fused_convolutions(symbol), _input_facts(network)
+    facts = _input_facts(network)
     batches = (whole_image(image, **facts) for image in images.one_size())
-    return int8_symbol(symbol, params, batches, names[:first] + names[len(names) - last :])
+    return int8_symbol(symbol, params, batches, excluded)
 
 
 def _input_facts(network: ExportedNetwork) -> dict[str, Any]:

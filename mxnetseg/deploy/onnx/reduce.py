@@ -56,7 +56,7 @@ def reduce_onnx(path: Path, images: CalibrationImages, say: Say) -> Path | None:
             onnx.save(made, str(candidate))
             return made, OnnxSegmenter(candidate, threads()).labels
 
-        found = first_that_holds(make, reference.labels, images, say)
+        found = first_that_holds(make, len(names), reference.labels, images, say)
     if found is None:
         return None
     made, judgement = found
