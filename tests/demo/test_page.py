@@ -47,7 +47,7 @@ def url(folder):
         yield re.match(r"demo: (http://127\.0\.0\.1:\d+/)", server.stdout.readline())[1]
     finally:
         server.terminate()
-        server.wait(20)
+        server.wait(120)
     assert not list(tmp.iterdir())
 
 
@@ -66,8 +66,7 @@ def visit(chromium, url):
         page = context.new_page()
         page.set_default_timeout(60_000)
         page.on("request", watch)
-        # Gradio asks for the progress of an upload even when that is over, and stumbles over the answer.
-        page.on("pageerror", lambda error: str(error) != "Response" and wrong.append(str(error)))
+        page.on("pageerror", lambda error: wrong.append(str(error)))
         page.on(
             "console",
             lambda m: m.type == "error" and "upload_progress" not in m.location["url"] and wrong.append(m.text),
@@ -79,7 +78,8 @@ def visit(chromium, url):
     yield open_page
     for context in contexts:
         context.close()
-    assert wrong == []
+    # Gradio asks for the progress of an upload even when that is over, and throws the answer (404).
+    assert [text for text in wrong if text != "Response"] == []
 
 
 def upload(page, path):
