@@ -35,13 +35,22 @@ class ACFNet(SegmentationModel):
         The coarse scores, and an auxiliary head on c3.
     norm : str or callable
         Normalisation.
+    capacity : int
+        Width of the head.
     """
 
-    def __init__(self, num_classes: int, backbone: str = "resnet50", aux: bool = False, norm: str | NormLayer = "bn"):
+    def __init__(
+        self,
+        num_classes: int,
+        backbone: str = "resnet50",
+        aux: bool = False,
+        norm: str | NormLayer = "bn",
+        capacity: int = 512,
+    ):
         super().__init__(num_classes, backbone, norm, output_stride=8, aux=aux)
         _, _, c3, c4 = self.backbone.channels
         with self.name_scope():
-            self.head = ACFHead(num_classes, c4, self.norm)
+            self.head = ACFHead(num_classes, c4, self.norm, capacity)
             if aux:
                 self.aux_head = FCNHead(num_classes, c3, self.norm)
 
@@ -64,16 +73,18 @@ class ACFHead(gluon.HybridBlock):
         Channels of c4.
     norm_layer : callable
         Constructor of the normalisation.
+    capacity : int
+        Width of the pyramid and of the class features.
 
     Inputs: c4 (N, in_channels, h, w). Outputs: fine and coarse scores, both (N, num_classes, h, w).
     """
 
-    def __init__(self, num_classes: int, in_channels: int, norm_layer: NormLayer):
+    def __init__(self, num_classes: int, in_channels: int, norm_layer: NormLayer, capacity: int = 512):
         super().__init__()
-        self.aspp = ASPPModule(512, in_channels, norm_layer, rates=(12, 24, 36), pool_branch=False)
-        self.coarse_head = FCNHead(num_classes, 512, norm_layer)
-        self.acf = ACFModule(512, 512, norm_layer)
-        self.head = FCNHead(num_classes, 1024, norm_layer)
+        self.aspp = ASPPModule(capacity, in_channels, norm_layer, rates=(12, 24, 36), pool_branch=False)
+        self.coarse_head = FCNHead(num_classes, capacity, norm_layer)
+        self.acf = ACFModule(capacity, capacity, norm_layer)
+        self.head = FCNHead(num_classes, 2 * capacity, norm_layer)
 
     def hybrid_forward(self, F: Any, x: Any) -> tuple[Any, Any]:
         x = self.aspp(x)

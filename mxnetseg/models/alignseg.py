@@ -34,12 +34,21 @@ class AlignSeg(SegmentationModel):
         Auxiliary head on c4.
     norm : str or callable
         Normalisation.
+    capacity : int
+        Width of the head.
     """
 
-    def __init__(self, num_classes: int, backbone: str = "resnet50", aux: bool = True, norm: str | NormLayer = "bn"):
+    def __init__(
+        self,
+        num_classes: int,
+        backbone: str = "resnet50",
+        aux: bool = True,
+        norm: str | NormLayer = "bn",
+        capacity: int = 256,
+    ):
         super().__init__(num_classes, backbone, norm, aux=aux)
         with self.name_scope():
-            self.head = AlignHead(num_classes, self.backbone.channels, self.norm)
+            self.head = AlignHead(num_classes, self.backbone.channels, self.norm, capacity)
             if aux:
                 self.aux_head = FCNHead(num_classes, self.backbone.channels[3], self.norm)
 
@@ -60,20 +69,22 @@ class AlignHead(gluon.HybridBlock):
         Channels of c1, c2, c3, c4.
     norm_layer : callable
         Constructor of the normalisation.
+    capacity : int
+        Width.
 
     Inputs: c1, c2, c3, c4. Outputs: (N, num_classes, h1, w1), at the resolution of c1.
     """
 
-    def __init__(self, num_classes: int, channels: tuple[int, ...], norm_layer: NormLayer):
+    def __init__(self, num_classes: int, channels: tuple[int, ...], norm_layer: NormLayer, capacity: int = 256):
         super().__init__()
         c1, c2, c3, c4 = channels
-        self.align_cm = AlignCM(256, c4, norm_layer)
-        self.align_1 = AlignBlock(256, c2, c1, norm_layer)
-        self.align_2 = AlignBlock(256, c3, 256, norm_layer)
-        self.align_3 = AlignBlock(256, c4, 256, norm_layer)
-        self.align_4 = AlignBlock(256, 512, 256, norm_layer)
-        self.rcb = RCBlock(256, 256, norm_layer)
-        self.head = FCNHead(num_classes, 256, norm_layer)
+        self.align_cm = AlignCM(capacity, c4, norm_layer)
+        self.align_1 = AlignBlock(capacity, c2, c1, norm_layer)
+        self.align_2 = AlignBlock(capacity, c3, capacity, norm_layer)
+        self.align_3 = AlignBlock(capacity, c4, capacity, norm_layer)
+        self.align_4 = AlignBlock(capacity, 2 * capacity, capacity, norm_layer)
+        self.rcb = RCBlock(capacity, capacity, norm_layer)
+        self.head = FCNHead(num_classes, capacity, norm_layer)
 
     def hybrid_forward(self, F: Any, c1: Any, c2: Any, c3: Any, c4: Any) -> Any:
         x = self.align_1(c2, c1)

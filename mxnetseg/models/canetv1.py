@@ -49,6 +49,8 @@ class CANetv1(SegmentationModel):
         Normalisation.
     attention : bool
         Whether the aggregated context is weighted by feature selection, as in the paper.
+    capacity : int
+        Channels of every flow; the decoder has half of them.
     """
 
     def __init__(
@@ -58,11 +60,12 @@ class CANetv1(SegmentationModel):
         aux: bool = True,
         norm: str | NormLayer = "bn",
         attention: bool = False,
+        capacity: int = 512,
     ):
         super().__init__(num_classes, backbone, norm, output_stride=8, aux=aux)
         c1, _, c3, c4 = self.backbone.channels
         with self.name_scope():
-            self.head = CANetv1Head(num_classes, c1, c4, self.norm, attention)
+            self.head = CANetv1Head(num_classes, c1, c4, self.norm, attention, capacity)
             if aux:
                 self.aux_head = FCNHead(num_classes, c3, self.norm)
 
@@ -86,7 +89,7 @@ class CANetv1Head(gluon.HybridBlock):
     attention : bool
         Whether the aggregated context is weighted by feature selection.
     capacity : int
-        Channels of every flow.
+        Channels of every flow; the decoder has half of them.
 
     Inputs: c1, c4. Outputs: (N, num_classes, h1, w1), at the resolution of c1.
     """
@@ -101,18 +104,19 @@ class CANetv1Head(gluon.HybridBlock):
         capacity: int = 512,
     ):
         super().__init__()
+        width = capacity // 2
         self.gp = GlobalFlow(capacity, c4, norm_layer)
         self.cp1, self.cp2, self.cp3, self.cp4 = (
             ContextFlow(capacity, c4 + capacity, stride, norm_layer) for stride in (2, 4, 8, 16)
         )
         if attention:
-            self.selection = FeatureSelection(256, capacity, norm_layer)
+            self.selection = FeatureSelection(width, capacity, norm_layer)
         else:
-            self.proj = ConvModule2d(256, 3, padding=1, in_channels=capacity, norm_layer=norm_layer)
+            self.proj = ConvModule2d(width, 3, padding=1, in_channels=capacity, norm_layer=norm_layer)
         self.drop = nn.Dropout(0.1)
         self.decoder = ConvModule2d(48, 3, padding=1, in_channels=c1, norm_layer=norm_layer)
-        self.conv3x3 = ConvModule2d(256, 3, padding=1, in_channels=304, norm_layer=norm_layer)
-        self.seg_head = FCNHead(num_classes, 256, norm_layer)
+        self.conv3x3 = ConvModule2d(width, 3, padding=1, in_channels=width + 48, norm_layer=norm_layer)
+        self.seg_head = FCNHead(num_classes, width, norm_layer)
         self._attention = attention
 
     def hybrid_forward(self, F: Any, c1: Any, c4: Any) -> Any:

@@ -33,13 +33,21 @@ class DeepLabv3bPlus(SegmentationModel):
         Any wide ResNet.
     norm : str or callable
         Normalisation.
+    capacity : int
+        Width of the head.
     """
 
-    def __init__(self, num_classes: int, backbone: str = "wideresnet38", norm: str | NormLayer = "bn"):
+    def __init__(
+        self,
+        num_classes: int,
+        backbone: str = "wideresnet38",
+        norm: str | NormLayer = "bn",
+        capacity: int = 256,
+    ):
         super().__init__(num_classes, backbone, norm, output_stride=8)
         c1, _, _, c4 = self.backbone.channels
         with self.name_scope():
-            self.head = DeepLabv3bPlusHead(num_classes, c1, c4, self.norm)
+            self.head = DeepLabv3bPlusHead(num_classes, c1, c4, self.norm, capacity)
 
     def maps(self, F: Any, x: Any) -> Iterator[Any]:
         c1, _, _, c4 = self.backbone(x)
@@ -57,17 +65,19 @@ class DeepLabv3bPlusHead(gluon.HybridBlock):
         Channels of c1 and c4.
     norm_layer : callable
         Constructor of the normalisation.
+    capacity : int
+        Width.
 
     Inputs: c1, c4. Outputs: (N, num_classes, h1, w1), at the resolution of c1.
     """
 
-    def __init__(self, num_classes: int, c1: int, c4: int, norm_layer: NormLayer):
+    def __init__(self, num_classes: int, c1: int, c4: int, norm_layer: NormLayer, capacity: int = 256):
         super().__init__()
-        self.aspp = ASPPModule(256, c4, norm_layer, rates=(12, 24, 36), drop=0, linear=True)
+        self.aspp = ASPPModule(capacity, c4, norm_layer, rates=(12, 24, 36), drop=0, linear=True)
         self.c1_block = nn.Conv2D(48, 1, use_bias=False, in_channels=c1)
-        self.conv1 = ConvModule2d(256, 3, padding=1, in_channels=304, norm_layer=norm_layer)
-        self.conv2 = ConvModule2d(256, 3, padding=1, in_channels=256, norm_layer=norm_layer)
-        self.conv3 = nn.Conv2D(num_classes, 1, use_bias=False, in_channels=256)
+        self.conv1 = ConvModule2d(capacity, 3, padding=1, in_channels=capacity + 48, norm_layer=norm_layer)
+        self.conv2 = ConvModule2d(capacity, 3, padding=1, in_channels=capacity, norm_layer=norm_layer)
+        self.conv3 = nn.Conv2D(num_classes, 1, use_bias=False, in_channels=capacity)
 
     def hybrid_forward(self, F: Any, c1: Any, c4: Any) -> Any:
         low = self.c1_block(c1)

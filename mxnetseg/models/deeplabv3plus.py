@@ -18,11 +18,11 @@ __all__ = ["DeepLabv3PlusHead", "DeepLabv3PlusR", "DeepLabv3PlusX"]
 class _DeepLabv3Plus(SegmentationModel):
     """Both variants: pyramid on c4, decoder on c1, no auxiliary head."""
 
-    def __init__(self, num_classes: int, backbone: str, norm: str | NormLayer, output_stride: int):
+    def __init__(self, num_classes: int, backbone: str, norm: str | NormLayer, output_stride: int, capacity: int):
         super().__init__(num_classes, backbone, norm, output_stride)
         c1, _, _, c4 = self.backbone.channels
         with self.name_scope():
-            self.head = DeepLabv3PlusHead(num_classes, c1, c4, self.norm)
+            self.head = DeepLabv3PlusHead(num_classes, c1, c4, self.norm, capacity)
 
     def maps(self, F: Any, x: Any) -> Iterator[Any]:
         c1, _, _, c4 = self.backbone(x)
@@ -49,10 +49,19 @@ class DeepLabv3PlusR(_DeepLabv3Plus):
         Output stride 8 instead of 32.
     norm : str or callable
         Normalisation.
+    capacity : int
+        Width of the head.
     """
 
-    def __init__(self, num_classes: int, backbone: str = "resnet50", dilate: bool = True, norm: str | NormLayer = "bn"):
-        super().__init__(num_classes, backbone, norm, output_stride=8 if dilate else 32)
+    def __init__(
+        self,
+        num_classes: int,
+        backbone: str = "resnet50",
+        dilate: bool = True,
+        norm: str | NormLayer = "bn",
+        capacity: int = 256,
+    ):
+        super().__init__(num_classes, backbone, norm, 8 if dilate else 32, capacity)
 
 
 @MODELS.register(
@@ -74,6 +83,8 @@ class DeepLabv3PlusX(_DeepLabv3Plus):
         Normalisation.
     output_stride : int
         8, 16 or 32.
+    capacity : int
+        Width of the head.
     """
 
     def __init__(
@@ -82,8 +93,9 @@ class DeepLabv3PlusX(_DeepLabv3Plus):
         backbone: str = "xception65",
         norm: str | NormLayer = "bn",
         output_stride: int = 8,
+        capacity: int = 256,
     ):
-        super().__init__(num_classes, backbone, norm, output_stride)
+        super().__init__(num_classes, backbone, norm, output_stride, capacity)
 
 
 class DeepLabv3PlusHead(gluon.HybridBlock):
@@ -97,17 +109,19 @@ class DeepLabv3PlusHead(gluon.HybridBlock):
         Channels of c1 and c4.
     norm_layer : callable
         Constructor of the normalisation.
+    capacity : int
+        Width.
 
     Inputs: c1, c4. Outputs: (N, num_classes, h1, w1), at the resolution of c1.
     """
 
-    def __init__(self, num_classes: int, c1: int, c4: int, norm_layer: NormLayer):
+    def __init__(self, num_classes: int, c1: int, c4: int, norm_layer: NormLayer, capacity: int = 256):
         super().__init__()
-        self.aspp = ASPPModule(256, c4, norm_layer, rates=(12, 24, 36))
+        self.aspp = ASPPModule(capacity, c4, norm_layer, rates=(12, 24, 36))
         self.conv_c1 = ConvModule2d(48, 3, padding=1, in_channels=c1, norm_layer=norm_layer)
-        self.conv3x3 = ConvModule2d(256, 3, padding=1, in_channels=304, norm_layer=norm_layer)
+        self.conv3x3 = ConvModule2d(capacity, 3, padding=1, in_channels=capacity + 48, norm_layer=norm_layer)
         self.drop = nn.Dropout(0.5)
-        self.head = FCNHead(num_classes, 256, norm_layer)
+        self.head = FCNHead(num_classes, capacity, norm_layer)
 
     def hybrid_forward(self, F: Any, c1: Any, c4: Any) -> Any:
         low = self.conv_c1(c1)

@@ -34,15 +34,24 @@ class GFFNet(SegmentationModel):
         Auxiliary head on c3.
     norm : str or callable
         Normalisation.
+    capacity : int
+        Width of the decoder.
     """
 
     levels = (0, 1, 2, 3)
 
-    def __init__(self, num_classes: int, backbone: str = "resnet50", aux: bool = True, norm: str | NormLayer = "bn"):
+    def __init__(
+        self,
+        num_classes: int,
+        backbone: str = "resnet50",
+        aux: bool = True,
+        norm: str | NormLayer = "bn",
+        capacity: int = 256,
+    ):
         super().__init__(num_classes, backbone, norm, output_stride=8, aux=aux)
         channels = self.backbone.channels
         with self.name_scope():
-            self.head = GFFHead(num_classes, channels, self.norm)
+            self.head = GFFHead(num_classes, channels, self.norm, capacity)
             if aux:
                 self.aux_head = FCNHead(num_classes, channels[2], self.norm)
 

@@ -35,17 +35,25 @@ class MagNetFPN(SegmentationModel):
         Any ResNet; MagNet's is ``resnet50_v1b``.
     norm : str or callable
         Normalisation of the backbone.
+    capacity : int
+        Width of the pyramid; what is classified has half of it per level.
     """
 
     align_corners = False
     # As the original; with twice the variance, eight layers without normalisation start with scores of a large scale.
     head_initializer = staticmethod(small_initializer)
 
-    def __init__(self, num_classes: int, backbone: str = "resnet50_v1b", norm: str | NormLayer = "bn"):
+    def __init__(
+        self,
+        num_classes: int,
+        backbone: str = "resnet50_v1b",
+        norm: str | NormLayer = "bn",
+        capacity: int = 256,
+    ):
         super().__init__(num_classes, backbone, norm)
         _slow_statistics(self.backbone)
         with self.name_scope():
-            self.head = PyramidHead(num_classes, self.backbone.channels)
+            self.head = PyramidHead(num_classes, self.backbone.channels, capacity)
 
     def maps(self, F: Any, x: Any) -> Iterator[Any]:
         yield self.head(*self.backbone(x))
@@ -60,19 +68,21 @@ class PyramidHead(gluon.HybridBlock):
         Number of classes.
     channels : tuple of int
         Channels of c1, c2, c3, c4.
+    capacity : int
+        Width of the pyramid; what is classified has half of it per level.
 
     Inputs: c1, c2, c3, c4. Outputs: (N, num_classes, h1, w1), at the resolution of c1.
     """
 
-    def __init__(self, num_classes: int, channels: tuple[int, ...]):
+    def __init__(self, num_classes: int, channels: tuple[int, ...], capacity: int = 256):
         super().__init__()
         self.laterals, self.smooths = nn.HybridSequential(), nn.HybridSequential()
         for width in reversed(channels):
-            self.laterals.add(nn.Conv2D(256, 1, in_channels=width))
+            self.laterals.add(nn.Conv2D(capacity, 1, in_channels=width))
             smooth = nn.HybridSequential()
-            smooth.add(_conv3x3(256, 256), _conv3x3(128, 256))
+            smooth.add(_conv3x3(capacity, capacity), _conv3x3(capacity // 2, capacity))
             self.smooths.add(smooth)
-        self.classifier = _conv3x3(num_classes, 128 * len(channels))
+        self.classifier = _conv3x3(num_classes, capacity // 2 * len(channels))
 
     def hybrid_forward(self, F: Any, *maps: Any) -> Any:
         levels: list[Any] = []

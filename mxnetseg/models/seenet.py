@@ -34,14 +34,23 @@ class SeENet(SegmentationModel):
         Auxiliary head on c3.
     norm : str or callable
         Normalisation.
+    capacity : int
+        Width of the head.
     """
 
     levels = (0, 1, 2, 3)
 
-    def __init__(self, num_classes: int, backbone: str = "resnet50", aux: bool = True, norm: str | NormLayer = "bn"):
+    def __init__(
+        self,
+        num_classes: int,
+        backbone: str = "resnet50",
+        aux: bool = True,
+        norm: str | NormLayer = "bn",
+        capacity: int = 128,
+    ):
         super().__init__(num_classes, backbone, norm, output_stride=8, aux=aux)
         with self.name_scope():
-            self.head = SeEHead(num_classes, self.backbone.channels, self.norm)
+            self.head = SeEHead(num_classes, self.backbone.channels, self.norm, capacity)
             if aux:
                 self.aux_head = FCNHead(num_classes, self.backbone.channels[2], self.norm)
 

@@ -32,14 +32,22 @@ class SemanticFPN(SegmentationModel):
         Any ResNet or ResNeSt.
     norm : str or callable
         Normalisation.
+    capacity : int
+        Width of the pyramid; the semantic branch has half of it.
     """
 
     levels = (0, 1, 2, 3)
 
-    def __init__(self, num_classes: int, backbone: str = "resnet50", norm: str | NormLayer = "bn"):
+    def __init__(
+        self,
+        num_classes: int,
+        backbone: str = "resnet50",
+        norm: str | NormLayer = "bn",
+        capacity: int = 256,
+    ):
         super().__init__(num_classes, backbone, norm)
         with self.name_scope():
-            self.head = SemanticFPNHead(num_classes, self.backbone.channels, self.norm)
+            self.head = SemanticFPNHead(num_classes, self.backbone.channels, self.norm, capacity)
 
 
 class SemanticFPNHead(gluon.HybridBlock):
@@ -53,15 +61,17 @@ class SemanticFPNHead(gluon.HybridBlock):
         Channels of c1, c2, c3, c4.
     norm_layer : callable
         Constructor of the normalisation.
+    capacity : int
+        Width of the pyramid; the semantic branch has half of it.
 
     Inputs: c1, c2, c3, c4. Outputs: (N, num_classes, h1, w1), at the resolution of c1.
     """
 
-    def __init__(self, num_classes: int, channels: tuple[int, ...], norm_layer: NormLayer):
+    def __init__(self, num_classes: int, channels: tuple[int, ...], norm_layer: NormLayer, capacity: int = 256):
         super().__init__()
-        self.fpn = FeaturePyramid(256, channels, norm_layer)
-        self.semantic = SemanticBranch(128, 256, norm_layer)
-        self.seg = nn.Conv2D(num_classes, 1, in_channels=128)
+        self.fpn = FeaturePyramid(capacity, channels, norm_layer)
+        self.semantic = SemanticBranch(capacity // 2, capacity, norm_layer)
+        self.seg = nn.Conv2D(num_classes, 1, in_channels=capacity // 2)
 
     def hybrid_forward(self, F: Any, c1: Any, c2: Any, c3: Any, c4: Any) -> Any:
         return self.seg(self.semantic(*self.fpn(c1, c2, c3, c4)))

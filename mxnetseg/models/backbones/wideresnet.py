@@ -13,7 +13,7 @@ from ...registry import BACKBONES
 from ..layers import NormLayer
 from .base import Backbone, require_stride
 
-__all__ = ["WideResNetBackbone", "wideresnet16", "wideresnet20", "wideresnet38"]
+__all__ = ["WideResNetBackbone", "wideresnet16", "wideresnet16_quarter", "wideresnet20", "wideresnet38"]
 
 # Channels, stride, dilation and dropout of the blocks of each module.
 _MODULES = (
@@ -35,24 +35,25 @@ class WideResNetBackbone(Backbone):
         Constructor of the normalisation.
     blocks : tuple of int
         Residual blocks of the six modules.
+    reduction : int
+        Divisor of all channels.
 
     Outputs: c1 (128, stride 2), c2 (256, stride 4), c3 (512, stride 8), c4 (4096, stride 8).
     """
 
-    channels = (128, 256, 512, 4096)
-
-    def __init__(self, norm: NormLayer, blocks: tuple[int, int, int, int, int, int]):
+    def __init__(self, norm: NormLayer, blocks: tuple[int, int, int, int, int, int], reduction: int = 1):
         super().__init__()
+        self.channels = tuple(width // reduction for width in (128, 256, 512, 4096))
         activated = partial(_activated, norm)
         with self.name_scope():
             self.mod1 = nn.HybridSequential()
-            self.mod1.add(nn.Conv2D(64, 3, padding=1, use_bias=False, in_channels=3))
+            in_channels = 64 // reduction
+            self.mod1.add(nn.Conv2D(in_channels, 3, padding=1, use_bias=False, in_channels=3))
             self.pool2, self.pool3 = (nn.MaxPool2D(3, strides=2, padding=1) for _ in range(2))
-            in_channels = 64
-            for number, (count, (channels, stride, dilation, drop)) in enumerate(
+            for number, (count, (widths, stride, dilation, drop)) in enumerate(
                 zip(blocks, _MODULES, strict=True), start=2
             ):
-                module = nn.HybridSequential()
+                module, channels = nn.HybridSequential(), tuple(width // reduction for width in widths)
                 dropout = partial(nn.Dropout, rate=drop) if drop else None
                 for i in range(count):
                     module.add(
@@ -87,6 +88,13 @@ def wideresnet16(norm: NormLayer, output_stride: int = 8) -> WideResNetBackbone:
     """Wide ResNet-16 A2."""
     require_stride("wideresnet16", output_stride, (8,))
     return WideResNetBackbone(norm, (1, 1, 1, 1, 1, 1))
+
+
+@BACKBONES.register("wideresnet16_quarter", channels=(32, 64, 128, 1024), reductions=(2, 4, 8, 8), strides=(8,))
+def wideresnet16_quarter(norm: NormLayer, output_stride: int = 8) -> WideResNetBackbone:
+    """Wide ResNet-16 A2 of a quarter of the width."""
+    require_stride("wideresnet16_quarter", output_stride, (8,))
+    return WideResNetBackbone(norm, (1, 1, 1, 1, 1, 1), reduction=4)
 
 
 @BACKBONES.register("wideresnet20", channels=(128, 256, 512, 4096), reductions=(2, 4, 8, 8), strides=(8,))
