@@ -46,7 +46,7 @@ class PSPNet(SegmentationModel):
 
 @MODELS.register(
     "PSPNetSemseg",
-    backbones=("deepstem_resnet50", "deepstem_resnet101", "deepstem_resnet152"),
+    backbones=("deepstem_resnet*",),
     default_backbone="deepstem_resnet50",
     paper="Zhao et al., CVPR 2017",
 )
