@@ -21,7 +21,7 @@ from .catalog import CONFIGS
 from .errors import ConfigError, suggest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 __all__ = ["EXAMPLES", "HELP", "Sweep", "add_arguments", "read_sweep", "run"]
 
@@ -119,15 +119,23 @@ class Sweep:
         Name, parameters, state, best value of the metric (None without one) and all validations of each trial.
     """
 
-    def __init__(self, settings: dict[str, Any], out: Path, group: str, overrides: list[str]):
+    def __init__(self, settings: dict[str, Any], out: Path, group: str, overrides: Sequence[str]):
         self.settings, self.out, self.group, self.overrides = settings, out, group, overrides
         self.metric, self.goal = settings["metric"]["name"], settings["metric"].get("goal", "minimize")
         self.trials: list[dict[str, Any]] = []
 
     def search(self, number: int | None, seed: int) -> int:
-        """Run up to `number` trials, or the whole grid; return the exit code."""
+        """Run up to `number` trials, or the whole grid; return the exit code.
+
+        Raises
+        ------
+        ConfigError
+            If the folder holds another sweep.
+        """
         import numpy as np
 
+        if (self.out / "sweep.json").exists():
+            raise ConfigError(f"{self.out} holds another sweep", "a new folder", "--out DIR, or remove that sweep")
         random.seed(seed)
         np.random.seed(seed)
         self.out.mkdir(parents=True, exist_ok=True)

@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parent.parent
 CASES = {
     "mxnetseg tr": {"train "},
     "mxnetseg train --mod": {"--model "},
-    "mxnetseg train --model mfaranetb": {"mfaranetbaseline "},
+    "mxnetseg train --model swiftresnetp": {"swiftresnetpr "},
     "mxnetseg train --config camvid/bise": {"camvid/bisenetr_resnet18 "},
     "mxnetseg train optimizer.mo": {"optimizer.momentum="},
     "mxnetseg list mo": {"models "},

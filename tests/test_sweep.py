@@ -34,7 +34,7 @@ def sweep(tmp_path, capsys):
     """Run a sweep over such trials."""
     (tmp_path / "trial.py").write_text(TRIAL)
 
-    def start(*words, **settings):
+    def start(*words, out="out", **settings):
         values = {
             "method": "grid",
             "metric": {"name": "val/mIoU", "goal": "maximize"},
@@ -42,7 +42,7 @@ def sweep(tmp_path, capsys):
             "command": ["${interpreter}", str(tmp_path / "trial.py"), "${args_no_hyphens}"],
         }
         (tmp_path / "s.yaml").write_text(yaml.safe_dump({**values, **settings}))
-        code = cli.main(["sweep", str(tmp_path / "s.yaml"), "--out", str(tmp_path / "out"), *words])
+        code = cli.main(["sweep", str(tmp_path / "s.yaml"), "--out", str(tmp_path / out), *words])
         return code, capsys.readouterr()
 
     return start
@@ -64,11 +64,13 @@ def test_grid_is_run_whole_and_the_best_is_told(sweep, tmp_path):
 RANGE = {"optimizer.lr": {"distribution": "uniform", "min": 0.0, "max": 0.1}}
 
 
+@pytest.mark.filterwarnings("ignore:The optimal value found")
 @pytest.mark.parametrize("method", ["random", "bayes"])
 def test_search_depends_on_the_seed_alone(sweep, method):
     chosen = []
-    for seed in ("1", "1", "2"):
-        code, printed = sweep("--count", "3", "--seed", seed, "--json", method=method, parameters=RANGE)
+    for out, seed in enumerate(("1", "1", "2")):
+        words = ("--count", "3", "--seed", seed, "--json")
+        code, printed = sweep(*words, out=str(out), method=method, parameters=RANGE)
         assert code == 0
         chosen.append([trial["parameters"]["optimizer.lr"] for trial in json.loads(printed.out)["trials"]])
     assert chosen[0] == chosen[1] != chosen[2]
@@ -80,6 +82,13 @@ def test_failed_trials_are_told_and_the_others_go_on(sweep):
     code, printed = sweep(parameters={"optimizer.lr": {"value": 0.1}, "exit": {"values": [1, 0]}})
     assert code == 1
     assert [line.split()[-1] for line in printed.out.splitlines()[1:3]] == ["failed", "finished"]
+
+
+def test_another_sweep_is_not_written_over(sweep):
+    assert sweep()[0] == 0
+    code, printed = sweep()
+    assert code == 2
+    assert "holds another sweep" in printed.err
 
 
 def test_wrong_use_ends_the_sweep(sweep):

@@ -9,6 +9,8 @@ from dataclasses import asdict
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
+from ..arguments import natural
+
 if TYPE_CHECKING:
     from ..config import DataConfig
     from .checks import Finding, Report
@@ -39,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--weights", choices=("median", "enet"), default="median", help="how class weights are derived from the pixels")
     add("--ignore", nargs="+", default=[], metavar="KIND", help="kinds of findings to leave out, e.g. split-size")
     add("--all", action="store_true", help=f"name every file, not only the first {_SHOWN} of a kind")
-    add("--workers", type=int, metavar="N", help="threads that read images; one per CPU when left out")
+    add("--workers", type=natural, metavar="N", help="threads that read images; one per CPU when left out")
     add("--json", action="store_true", help="print JSON")
     add("overrides", nargs="*", metavar="key=value", help="configuration keys, e.g. data.options.ignore=[255]")
 
