@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import argparse
 import math
 from collections.abc import Callable
-
-from .errors import ConfigError
 
 __all__ = ["count", "natural", "positive", "share"]
 
@@ -17,7 +16,8 @@ def _reader(expected: str, convert: Callable[[str], float], accept: Callable[[fl
         except ValueError:
             value = math.nan
         if not (math.isfinite(value) and accept(value)):
-            raise ConfigError(f"number {text!r}", expected, "`--help` says what each number means")
+            # The parser says which argument it is.
+            raise argparse.ArgumentTypeError(f"{text!r} is not {expected}")
         return value
 
     return read

@@ -70,6 +70,8 @@ class Parser(argparse.ArgumentParser):
         UsageError
             Always; with the closest flag or choice when there is one.
         """
+        # argparse takes a list that may be empty for a required one.
+        message = re.sub(", key=value$", "", message, flags=re.IGNORECASE)
         found, expected, hint = message, "", ""
         if unknown := re.search(r"unrecognized arguments: (.+)", message):
             flags = [word.partition("=")[0] for word in unknown[1].split() if word.startswith("-")]
@@ -77,8 +79,10 @@ class Parser(argparse.ArgumentParser):
         elif choice := re.search(r"(.*invalid choice: '?([^']+)'?) \(choose from (.+)\)", message):
             found, expected = choice[1], f"one of {choice[3]}"
             hint = suggest(choice[2], re.findall(r"[\w.-]+", choice[3]))
-        elif number := re.search(r"invalid (int|float) value", message):
-            expected = {"int": "a whole number", "float": "a number"}[number[1]]
+        elif number := re.search(r"(.*)invalid (int|float) value: (.*)", message):
+            found, expected = number[1] + number[3], {"int": "a whole number", "float": "a number"}[number[2]]
+        elif number := re.search(r"(.*) is not (a .*)", message):
+            found, expected = number[1], number[2]
         raise UsageError(f"{self.prog}: {found}", expected, hint or f"`{self.prog} --help` lists what it takes")
 
 

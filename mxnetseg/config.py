@@ -6,6 +6,7 @@ A configuration holds data only; nothing in it is executed. Precedence: command 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -439,6 +440,9 @@ def _explain(error: ValidationError) -> ConfigError:
         if item["type"] == "extra_forbidden":
             lines.append(f"unknown key {key!r}")
             hints.append(suggest(key, leaves))
+        elif item["type"] == "literal_error":
+            lines.append(f"{key} = {item['input']!r}: {item['msg']}")
+            hints.append(suggest(str(item["input"]), re.findall(r"'([^']+)'", item["ctx"]["expected"])))
         else:
             lines.append(f"{key} = {item['input']!r:.200}: {item['msg']}" if key else item["msg"])
     hint = "; ".join(h for h in hints if h)

@@ -137,7 +137,8 @@ def run(args: argparse.Namespace) -> int:
     rows = _rows(kind, args.pattern)
     if not rows and args.pattern != "*":
         names = [n for row in _rows(kind, "*") for n in (row["name"], *row.get("aliases", ()))]
-        raise ConfigError(f"none of the {kind} matches {args.pattern!r}", remedy=suggest(args.pattern, names) or f"`mxnetseg list {kind}` lists them")
+        hint = suggest(args.pattern, names) or f"`mxnetseg list {kind}` lists them"
+        raise ConfigError(f"none of the {kind} matches {args.pattern!r}", remedy=hint)
     if filtered and not (rows := _filter(kind, rows, args)):
         raise ConfigError(f"none of the {kind} passes all filters", remedy=f"`mxnetseg list {kind}` lists all of them")
     print(json.dumps(rows, indent=2) if args.json else format_table(rows, _columns(kind, args.paper is not None)))
