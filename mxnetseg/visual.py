@@ -17,8 +17,10 @@ __all__ = [
     "class_bars",
     "colorize",
     "confusion_picture",
+    "contact_sheet",
     "legend",
     "overlay",
+    "repairs",
     "side_by_side",
     "with_legend",
     "write_image",
@@ -156,6 +158,32 @@ def side_by_side(pictures: Sequence[np.ndarray], gap: int = 4) -> np.ndarray:
     space = np.full((heights.pop(), gap, 3), 255, np.uint8)
     parts = [part for picture in pictures for part in (space, picture)]
     return np.hstack(parts[1:])
+
+
+def contact_sheet(rows: Sequence[Sequence[np.ndarray]], gap: int = 4) -> np.ndarray:
+    """Rows of pictures as one, `gap` white pixels between them; all of one size."""
+    lines = [side_by_side(row, gap) for row in rows]
+    space = np.full((gap, *lines[0].shape[1:]), 255, np.uint8)
+    return np.vstack([part for line in lines for part in (space, line)][1:])
+
+
+def repairs(label: np.ndarray, before: np.ndarray, after: np.ndarray) -> np.ndarray:
+    """Where a second prediction differs from a first one: green where it is right instead, red where it was.
+
+    Parameters
+    ----------
+    label : ndarray of int, (H, W)
+        Negative where nothing is labelled.
+    before, after : ndarray of int, (H, W)
+
+    Returns
+    -------
+    ndarray of uint8, (H, W, 3)
+        White where both are right, grey where both are wrong, black where nothing is labelled.
+    """
+    first, second = before == label, after == label
+    colors = np.array([(200, 200, 200), (30, 160, 70), (215, 50, 40), _WHITE, (0, 0, 0)], np.uint8)
+    return colors[np.where(label < 0, 4, 2 * first + second)]
 
 
 def _heat(share: float) -> tuple[int, int, int]:

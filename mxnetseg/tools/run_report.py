@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..visual import colorize, overlay, side_by_side
+from ..visual import colorize, contact_sheet, overlay
 from .report import Fact, Report, picture_rows, read_log, series
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ..data.base import SegmentationDataset
     from ..engine.evaluator import EvalResult
 
-__all__ = ["Shown", "contact_sheet", "run_report"]
+__all__ = ["Shown", "curves", "examples_sheet", "run_report"]
 
 
 @dataclass(frozen=True)
@@ -82,11 +82,9 @@ def run_report(
     )
 
 
-def contact_sheet(shown: Sequence[Shown], palette: np.ndarray, gap: int = 4) -> np.ndarray:
+def examples_sheet(shown: Sequence[Shown], palette: np.ndarray) -> np.ndarray:
     """Examples in rows of image, label, prediction and overlay, as one RGB picture; they must be of one size."""
-    rows = [side_by_side(row, gap) for row in zip(*_columns(shown, palette).values(), strict=True)]
-    space = np.full((gap, *rows[0].shape[1:]), 255, np.uint8)
-    return np.vstack([part for row in rows for part in (space, row)][1:])
+    return contact_sheet(list(zip(*_columns(shown, palette).values(), strict=True)))
 
 
 def _columns(shown: Sequence[Shown], palette: np.ndarray) -> dict[str, list[np.ndarray]]:
