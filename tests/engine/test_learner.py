@@ -159,7 +159,41 @@ def test_one_trainer(capsys, tmp_path, monkeypatch):
     assert record["images"] == 2 and record["mIoU"] == pytest.approx(meta["metrics"]["mIoU"], abs=1e-6)
 
 
+def test_module_per_scale(capsys, tmp_path, monkeypatch, checkpoint):
+    """Trained one after the other under names of their own, the second from the first; evaluated together."""
+    monkeypatch.chdir(tmp_path)
+    write_city(tmp_path / "dataset" / "Cityscapes", {"train": 2, "val": 1})
+    files = []
+    for number, scale in enumerate(("48-24,96-48", "48-24,192-96")):
+        words = ["train", "--data", "cityscapes", "--refines", str(checkpoint), "--scales", scale, "--no-val"]
+        words += [
+            "--epochs",
+            "1",
+            *TRAIN[2:],
+            *OVERRIDES,
+            "--log-dir",
+            "logs",
+            "--task_name",
+            f"scale {number}",
+            "--seed",
+            str(number),
+        ]
+        assert cli.main([*words, *(["--refinement", *files] if files else []), "optimizer.lr=1e-6"]) == 0
+        files += [str(path) for path in (tmp_path / "weights").rglob(f"scale-{number}_*.params")]
+        assert len(files) == number + 1 and len(list((tmp_path / "logs").glob(f"scale-{number}_*/config.yaml"))) == 1
+    first, second = (load_checkpoint(file).params["classifier.weight"].asnumpy() for file in files)
+    np.testing.assert_allclose(first, second, atol=1e-3)
+    words = ["eval", "--checkpoint", str(checkpoint), "--scales", "48-24,96-48,192-96", "--input-size", "40", "24"]
+    capsys.readouterr()
+    assert cli.main([*words, "--refinement", *files, "--ctx", "cpu", "--workers", "0", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["eval"]["refine"]["weights"] == files
+    train = ["train", "--data", "cityscapes", "--refines", str(checkpoint), *TRAIN, "--refinement", *files]
+    assert cli.main(train) != 0
+    assert "2 refinement modules to start from" in capsys.readouterr().err
+
+
 def test_training_without_scales_is_explained(capsys, tmp_path, monkeypatch, checkpoint):
     monkeypatch.chdir(tmp_path)
+    write_city(tmp_path / "dataset" / "Cityscapes", {"train": 2, "val": 1})
     assert cli.main(["train", "--data", "cityscapes", "--refines", str(checkpoint), "--ctx", "cpu"]) != 0
     assert "train.refines without scales" in capsys.readouterr().err

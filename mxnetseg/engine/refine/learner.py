@@ -73,7 +73,7 @@ class RefinementLearner(RefinementModule):
 
 
 def adopt_network(config: Config) -> None:
-    """Let a configuration say which network it refines.
+    """Let a configuration say which network it refines, and which module it starts from (eval.refine.weights).
 
     Raises
     ------
@@ -88,8 +88,16 @@ def adopt_network(config: Config) -> None:
         raise ConfigError(
             "train.freeze_bn or optimizer.head_lr_mult with train.refines", "a module without backbone", "leave both"
         )
+    files = config.eval.refine.weights
+    if len(files) > 1:
+        raise ConfigError(
+            f"{len(files)} refinement modules to start from",
+            "one: a run trains one module",
+            "for a module per scale, train each with --scales FIRST,SCALE",
+        )
     meta = read_meta(find_checkpoint(config.train.refines))
-    config.model = ModelConfig(**{**meta.get("model", {}), "pretrained": False, "init": None})
+    start = str(find_checkpoint(files[0])) if files else None
+    config.model = ModelConfig(**{**meta.get("model", {}), "pretrained": False, "init": start})
 
 
 def build_learner(config: Config, num_classes: int, contexts: Sequence[mx.Context]) -> RefinementLearner:
