@@ -95,6 +95,7 @@ def test_protocol_flags(capsys, tmp_path, words, protocol):
     [
         (("--backbone", "resnet50"), ("resnet50", "resnet18")),
         (("--model", "fcn"), ("FCNResNet", "Tiny")),
+        (("--protocol", "whole", "--scales", "48-24,96-48"), ("--protocol whole with the sizes of a progression",)),
         (("--dilate",), ("True", "False")),
         (("--aux",), ("True", "False")),
     ],
