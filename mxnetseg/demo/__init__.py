@@ -62,6 +62,7 @@ def run(args: argparse.Namespace) -> int:
                 print(f"demo: {server.url} ({len(networks)} networks; Ctrl-C ends it)", flush=True)
                 server.wait()
             finally:
+                worker.end()
                 server.close()
     return 0
 

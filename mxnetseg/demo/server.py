@@ -75,7 +75,9 @@ def serve(worker: Worker, folder: Path, limits: Limits, *, host: str, port: int,
         )
     except OSError as error:
         blocks.close(verbose=False)
-        raise ConfigError(f"cannot listen on {host}:{port}: {error}", "a free port", "--port 0 finds one") from error
+        raise ConfigError(
+            f"cannot listen on {host}:{port}", "an address of this machine, a free port", "--port 0 finds one"
+        ) from error
     return Server(blocks)
 
 

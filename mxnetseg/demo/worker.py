@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextvars
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -62,6 +63,7 @@ class Worker:
         self.networks, self._ctx, self._whole_limit = networks, ctx, whole_limit
         self._thread = ThreadPoolExecutor(1, "inference")
         self._loaded: tuple[str, Any, dict[str, Any]] | None = None
+        self._ending = threading.Event()
 
     def segment(self, picture: Path, network: str, max_pixels: int, progress: Progress) -> Segmented:
         """Segment a file; waits for its turn.
@@ -80,7 +82,7 @@ class Worker:
         Raises
         ------
         DataError
-            If the file is no image, is damaged or too large, or there is no such network.
+            If the file is no image, is damaged or too large, there is no such network, or :meth:`end` was called.
         CheckpointError
             If the network's file cannot be used.
         """
@@ -94,7 +96,7 @@ class Worker:
         image = read_picture(picture, max_pixels)
         segmenter, meta = self._open(network)
         total, done, steps = segmenter.forwards(image), 0, segmenter.steps(image, "the picture")
-        while True:
+        while not self._ending.is_set():
             progress(min(done, total), total)
             try:
                 next(steps)
@@ -102,6 +104,11 @@ class Worker:
                 palette = np.asarray(meta["palette"], np.uint8)
                 return Segmented(image, stop.value, list(meta["classes"]), palette, total)
             done += 1
+        raise DataError("the demo is ending")
+
+    def end(self) -> None:
+        """Break off after the window under way; nothing is segmented any more."""
+        self._ending.set()
 
     def _open(self, name: str) -> tuple[Any, dict[str, Any]]:
         if not self._loaded or self._loaded[0] != name:
@@ -113,4 +120,5 @@ class Worker:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.end()
         self._thread.shutdown(cancel_futures=True)

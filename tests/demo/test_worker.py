@@ -45,6 +45,20 @@ def test_large_pictures_run_in_windows_and_tell_how_far_they_are(worker, tmp_pat
     assert seen == [(i, done.windows) for i in range(done.windows + 1)]
 
 
+def test_it_ends_in_the_middle_of_a_picture(worker, tmp_path):
+    seen = []
+
+    def end_at_the_second(done, total):
+        seen.append(done)
+        if done == 1:
+            worker.end()
+
+    picture = write_picture(tmp_path / "a.png", (900, 1300))
+    with pytest.raises(DataError, match="ending"):
+        worker.segment(picture, "colors", 10**7, end_at_the_second)
+    assert seen == [0, 1]
+
+
 def test_too_many_pixels_are_refused_before_they_are_decoded(worker, tmp_path, monkeypatch):
     picture = write_picture(tmp_path / "a.png", (900, 1300))
     monkeypatch.setattr("PIL.ImageFile.ImageFile.load", lambda self: pytest.fail("decoded"))
