@@ -195,6 +195,9 @@ class TrainConfig(Section):
     seed: Annotated[int, Field(ge=0)] = 0
     ema: Annotated[float, Field(ge=0, lt=1)] = Field(0.0, description="decay of the averaged weights (0 = off)")
     freeze_bn: bool = Field(False, description="keep the statistics of batch normalisation fixed")
+    bn_momentum: Fraction | None = Field(
+        None, description="momentum of the statistics of batch normalisation; lower for few steps; the network's own"
+    )
     amp: bool = Field(False, description="mixed precision (GPU only)")
     early_stop: Annotated[int, Field(ge=0)] = Field(
         0, description="validations without improvement before stopping (0 = off)"

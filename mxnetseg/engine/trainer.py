@@ -18,6 +18,7 @@ from mxnet import nd
 
 from ..config import Config
 from ..errors import CheckpointError, ConfigError, TrainingError, UserError
+from ..models.layers import set_momentum
 from ..models.weights import load_arrays
 from .atomic import remove_stray_files
 from .checkpoint import load_checkpoint
@@ -234,6 +235,8 @@ class Trainer:
                 param.reset_ctx(self.contexts)
         if self.config.train.freeze_bn:
             model.freeze_bn(True)
+        if self.config.train.bn_momentum is not None:
+            set_momentum(model, self.config.train.bn_momentum)
 
     def _fine_tune(self, source: str) -> str:
         """Take over what fits from another checkpoint; say what does not."""
