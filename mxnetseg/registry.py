@@ -17,9 +17,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from .errors import NameNotFoundError, suggest
+from .errors import ConfigError, NameNotFoundError, suggest
 
-__all__ = ["BACKBONES", "DATASETS", "LOSSES", "MODELS", "Entry", "Registry", "usable_backbones"]
+__all__ = ["BACKBONES", "DATASETS", "LOSSES", "MODELS", "Entry", "Registry", "accepted_backbone", "usable_backbones"]
 
 _PACKAGE = Path(__file__).resolve().parent
 
@@ -176,3 +176,23 @@ def usable_backbones(model: str) -> list[str]:
     """Names of the backbones that a registered model accepts."""
     patterns = MODELS.entry(model).meta.get("backbones", ())
     return [n for n in BACKBONES.names() if any(fnmatch.fnmatchcase(n, p) for p in patterns)]
+
+
+def accepted_backbone(model: str, backbone: str) -> str:
+    """Official name of a backbone that a registered model is to be built on.
+
+    Raises
+    ------
+    NameNotFoundError
+        If there is no such backbone.
+    ConfigError
+        If the model does not accept it.
+    """
+    name, usable = BACKBONES.entry(backbone).name, usable_backbones(model)
+    if name not in usable:
+        raise ConfigError(
+            f"{model} does not work on backbone {name!r}",
+            f"one of {', '.join(usable)}",
+            suggest(name, usable),
+        )
+    return name

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from .cluster import role, serve
 from .errors import ConfigError
 from .progressive import add_refine_arguments, parse_scales, refine_values
-from .registry import MODELS
+from .registry import MODELS, accepted_backbone, usable_backbones
 
 if TYPE_CHECKING:
     from .config import Config
@@ -154,6 +154,7 @@ def run(args: argparse.Namespace) -> int:
     from .engine.trainer import train
 
     contexts = resolve_contexts(args.ctx)
+    _check_backbone(config)
     if not args.resume:
         from .tools.precheck import check_before_training
 
@@ -161,6 +162,13 @@ def run(args: argparse.Namespace) -> int:
     result = train(config, contexts, resume=args.resume)
     _write_page(result.run_dir)
     return result.exit_code
+
+
+def _check_backbone(config: Config) -> None:
+    """Tell a wrong backbone before the data are looked at."""
+    model = config.model
+    if model.backbone and usable_backbones(model.name):
+        accepted_backbone(model.name, model.backbone)
 
 
 def _write_page(run_dir: Path) -> None:

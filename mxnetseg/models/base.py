@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 from mxnet import gluon, init, nd, sym
 
 from ..errors import ConfigError, DataError, suggest
-from ..registry import BACKBONES, usable_backbones
+from ..registry import accepted_backbone, usable_backbones
 from .backbones import build_backbone
 from .graph import count_macs
 from .layers import NormLayer, make_norm, resize_like
@@ -101,20 +101,9 @@ class SegmentationModel(Recorded, gluon.HybridBlock):
         self.num_classes, self.aux, self.norm, self.output_stride = num_classes, aux, make_norm(norm), output_stride
         self._view: InferenceView | None = None
         if backbone is not None:
-            name = self._accepted(backbone)
+            name = accepted_backbone(self.registered_name, backbone)
             with self.name_scope():
                 self.backbone = build_backbone(name, self.norm, output_stride, **backbone_options)
-
-    def _accepted(self, backbone: str) -> str:
-        """Official name of the backbone, if the model accepts it."""
-        name, usable = BACKBONES.entry(backbone).name, usable_backbones(self.registered_name)
-        if name not in usable:
-            raise ConfigError(
-                f"{self.registered_name} does not work on backbone {name!r}",
-                f"one of {', '.join(usable)}",
-                suggest(name, usable),
-            )
-        return name
 
     def maps(self, F: Any, x: Any) -> Iterator[Any]:
         """Yield the main class scores, then the auxiliary ones, at whatever size they have.
