@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from mxnet import gluon, init, nd, sym
 
-from ..errors import ConfigError, DataError, suggest
+from ..errors import DataError
 from ..registry import accepted_backbone, usable_backbones
 from .backbones import build_backbone
 from .graph import count_macs

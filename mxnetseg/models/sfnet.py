@@ -8,7 +8,7 @@ from typing import Any
 from mxnet import gluon
 from mxnet.gluon import nn
 
-from ..registry import MODELS
+from ..registry import MODELS, accepted_backbone
 from .base import SegmentationModel
 from .layers import ConvModule2d, FCNHead, NormLayer, PPModule, resize_like, warp
 from .mfaranet import StageFlow
@@ -50,7 +50,7 @@ class SFNet(SegmentationModel):
     def __init__(
         self, num_classes: int, backbone: str = "deepstem_resnet18", aux: bool = True, norm: str | NormLayer = "bn"
     ):
-        width, self.levels, options = _FORMS[self._accepted(backbone)]
+        width, self.levels, options = _FORMS[accepted_backbone(self.registered_name, backbone)]
         super().__init__(num_classes, backbone, norm, aux=aux, **options)
         with self.name_scope():
             self.head = SFHead(num_classes, [self.backbone.channels[i] for i in self.levels], width, self.norm)
