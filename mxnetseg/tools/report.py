@@ -185,10 +185,7 @@ def _pairs(pairs: Iterable[tuple[str, str]]) -> str:
 
 def _plain_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     head = "".join(f'<th scope="col">{escape(title)}</th>' for title in header)
-    lines = (
-        f'<tr><th scope="row">{escape(name)}</th>{"".join(f"<td>{_unbroken(cell)}</td>" for cell in cells)}</tr>'
-        for name, *cells in rows
-    )
+    lines = (f'<tr><th scope="row">{escape(name)}</th>{"".join(map(_cell, cells))}</tr>' for name, *cells in rows)
     table = f'<table class="plain"><thead><tr>{head}</tr></thead><tbody>{"".join(lines)}</tbody></table>'
     return f'<div class="panel scroll">{table}</div>' if rows else ""
 
@@ -207,9 +204,11 @@ def _steps(report: Report) -> str:
     return f'<dl class="steps">{items}</dl>' if items else ""
 
 
-def _unbroken(cell: str) -> str:
-    """Short texts stay on a line."""
-    return escape(cell.replace(" ", "\N{NO-BREAK SPACE}") if len(cell) < 12 else cell)
+def _cell(text: str) -> str:
+    """Short texts stay on a line, long ones break anywhere."""
+    if len(text) > 20:
+        return f'<td class="long">{escape(text)}</td>'
+    return f"<td>{escape(text.replace(' ', chr(0xA0)) if len(text) < 12 else text)}</td>"
 
 
 def _charts(report: Report) -> str:
