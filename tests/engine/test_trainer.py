@@ -162,6 +162,18 @@ def test_frozen_statistics_stay(tmp_path):
     assert moved[0] == 0 < moved[1]
 
 
+def test_momentum_of_statistics(tmp_path):
+    """After one update of momentum m a statistic has gone 1 - m of its way."""
+    moved = []
+    for momentum in (0.5, 0.9):
+        run = trainer(tmp_path, f"train.bn_momentum={momentum}", "train.max_steps=1")
+        before = values(run.net)["norm.running_mean"].asnumpy()
+        run.fit()
+        moved.append(values(run.net)["norm.running_mean"].asnumpy() - before)
+    np.testing.assert_allclose(moved[0], 5 * moved[1], rtol=1e-3, atol=1e-6)
+    assert np.abs(moved[0]).max() > 1e-3
+
+
 def test_averaged_weights_are_what_is_saved(tmp_path):
     run = trainer(tmp_path, "train.ema=0.99", "train.val_interval=1")
     result = run.fit()
