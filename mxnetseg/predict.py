@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import sys
 from collections.abc import Iterator
@@ -68,6 +69,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("--crop", type=parse_size, metavar="N|HxW", help="window (the training crop)")
     add("--ms", action="store_true", help="average several scales and the mirror image")
+    add("--json", action="store_true", help="print JSON instead of the summary")
     add("--alpha", type=float, default=0.5, metavar="SHARE", help="share of the colour in overlays (0.5)")
     add("--scales", type=parse_scales, nargs=1, metavar="W-H,W-H,...", help="refine progressively through these sizes")
     add("--scratch", metavar="DIR", help="with --scales: folder for temporary files of large images (the system's)")
@@ -285,7 +287,8 @@ def run(args: argparse.Namespace) -> int:
             _segment(item, segmenter, output, int(args.max_pixels * 1e6))
         except DataError as error:
             skipped.append((item.path, "; ".join(filter(None, (error.found, error.expected, error.remedy)))))
-    _summarize(len(items) - len(skipped), skipped, segmenter, output)
+    done = len(items) - len(skipped)
+    (_print_json if args.json else _summarize)(done, skipped, segmenter, output)
     return 0 if len(skipped) < len(items) else 1
 
 
@@ -330,6 +333,14 @@ def _segment_video(item: Item, segmenter: ImageSegmenter | ProgressiveSegmenter,
             written += 1
         if not written:
             raise DataError("a video without frames")
+
+
+def _print_json(
+    done: int, skipped: list[tuple[Path, str]], segmenter: ImageSegmenter | ProgressiveSegmenter, output: _Output
+) -> None:
+    left_out = [{"file": str(path), "reason": reason} for path, reason in skipped]
+    record = {"segmented": done, "skipped": left_out, "protocol": segmenter.describe(), "folder": str(output.folder)}
+    print(json.dumps(record))
 
 
 def _summarize(
