@@ -15,7 +15,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
-.PHONY: help quickstart setup setup-dev test test-slow lint format tables oracles bench doctor versions clean
+.PHONY: help quickstart setup setup-dev test test-slow reliability lint format tables oracles bench doctor versions clean
 
 help: ## list the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,6 +33,11 @@ test: $(STAMP_DEV) lint ## check style and run the tests
 
 test-slow: $(STAMP_DEV) ## run the long tests too
 	@$(PYTEST) -m "slow or not slow" $(ARGS)
+
+reliability: $(STAMP_DEV) ## run the long checks of reliability one after the other
+	@cd tests && PYTHONPATH=$(CURDIR) $(abspath $(BIN))/python -m reliability.fuzz --count 200
+	@MXNETSEG_EXAMPLES=1000 $(BIN)/python -m pytest -q tests/reliability/test_properties.py
+	@for file in benchmarks/reliability/*.py; do echo "== $$file"; $(BIN)/python $$file; done
 
 lint: $(STAMP_DEV) ## check style
 	@$(BIN)/ruff check $(wildcard $(CODE))
