@@ -252,7 +252,8 @@ def _draw_windows(canvas: Canvas, x: float, near: float, far: float, tall: float
 
 def draw_tree(canvas: Canvas, x: float, z: float) -> None:
     """Trunk and a crown of overlapping leaf clusters."""
-    rng, leaf, tall = canvas.rng, _leaf(canvas), canvas.rng.uniform(3.5, 7.5)
+    rng, leaf = canvas.rng, _leaf(canvas)
+    tall = rng.uniform(3.5, 7.5) / canvas.view.enlarge  # larger crowns, but not out of sight
     trunk, size = _between(canvas, (70, 55, 40), (95, 85, 70)), canvas.unit(z)
     radius = rng.uniform(1.0, 1.9)
     canvas.quad([(x - 0.14, 0, z), (x + 0.14, 0, z), (x + 0.1, tall, z), (x - 0.1, tall, z)], trunk, VEGETATION)
