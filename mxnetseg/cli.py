@@ -31,7 +31,7 @@ COMMANDS = {
     "sweep": ("mxnetseg.sweep", "train many times with other parameters, from a wandb sweep file"),
     "eval": ("mxnetseg.eval", "score a checkpoint, write its predictions, or measure its speed"),
     "predict": ("mxnetseg.predict", "segment an image, a folder or a video"),
-    "convert": ("mxnetseg.tools.convert", "published weights (.pth, .npz, .safetensors, .params) as a checkpoint"),
+    "convert": ("mxnetseg.tools.convert", "published weights (.pth, .npz, .safetensors, ...) as a checkpoint"),
     "export": ("mxnetseg.deploy.export", "write a symbol or an ONNX file that runs without this package"),
     "benchmark": ("mxnetseg.tools.benchmark", "measure latency, throughput, memory and cost of networks"),
     "demo": ("mxnetseg.demo", "segment pictures on a page in the browser"),

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import shlex
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -132,3 +135,34 @@ def test_closed_pipe_is_quiet():
     line = f"{sys.executable} -m mxnetseg config | head -1"
     done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, timeout=60, check=False)
     assert done.stderr == ""
+
+
+def test_help_fits_one_screen(capsys):
+    assert cli.main(["--help"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) <= 24
+    assert max(map(len, lines)) <= 80
+    assert all(any(line.split()[:1] == [name] for line in lines) for name in cli.COMMANDS)
+
+
+@pytest.mark.parametrize("name", sorted(cli.COMMANDS))
+def test_examples_of_each_command_are_understood(name, capsys):
+    assert cli.main([name, "--help"]) == 0
+    shown = capsys.readouterr().out.partition("examples:\n")[2]
+    lines = [line.split("#")[0] for line in shown.splitlines() if line.strip().startswith(f"mxnetseg {name}")]
+    assert lines
+    for line in lines:
+        words = shlex.split(line.split(">>")[0].split(" > ")[0])
+        cli.parse(words[1:])
+
+
+@pytest.mark.parametrize(
+    ("number", "code", "text"),
+    [(errno.ENOTDIR, 2, "choose another name"), (errno.EACCES, 2, "choose a place"), (errno.ENOSPC, 1, "--debug")],
+)
+def test_files_that_cannot_be_used_are_named(command, capsys, number, code, text):
+    command(_raise(OSError(number, os.strerror(number), "some/file")))
+    assert cli.main(["probe"]) == code
+    printed = capsys.readouterr().err
+    assert f"some/file: {os.strerror(number)}" in printed
+    assert text in printed
