@@ -109,7 +109,7 @@ def configure(
 
 
 def train_whole(config: Config) -> TrainResult:
-    """Train to the end on the processor.
+    """Train to the end on the processor; the run gets its page.
 
     Raises
     ------
@@ -119,8 +119,10 @@ def train_whole(config: Config) -> TrainResult:
     import mxnet as mx
 
     from .engine.trainer import train
+    from .tools.run_page import write_run_page
 
     result = train(config, [mx.cpu()])
+    write_run_page(result.run_dir)
     if result.exit_code:
         raise SystemExit(result.exit_code)
     return result

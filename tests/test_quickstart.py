@@ -45,6 +45,8 @@ def test_everything_is_written(finished):
     assert len(list(finished.glob("predictions/**/*_overlay.png"))) == 2
     assert len(list(finished.glob("export/*-symbol.json"))) == 1
     assert (finished / "examples.png").is_file()
+    (page,) = finished.glob("runs/*/report.html")
+    assert page.read_text().count("<img") == 2 * 4
     assert json.loads((finished / "eval.json").read_text())["images"] == 2
 
 
