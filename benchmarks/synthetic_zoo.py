@@ -95,7 +95,7 @@ def _outcome(folder: Path) -> dict[str, Any]:
     best = max((event for event in events if event["event"] == "val"), key=lambda event: event["val/mIoU"])
     config = start["config"]
     return {
-        "backbone": config["model"]["backbone"],
+        "backbone": config["model"]["backbone"] or MODELS.entry(config["model"]["name"]).meta.get("default_backbone"),
         "parameters": _parameters(folder),
         "images": best["step"] * config["train"]["batch_size"],
         "mIoU": round(best["val/mIoU"], 4),
