@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 __all__ = ["JsonLines", "RunLogger", "StepRow", "plain"]
 
 
+# On 80 columns the bar itself gives way, and no value.
+_BAR = "{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} {remaining} left{postfix}"
+
+
 def plain(value: Any) -> Any:
     """Value as JSON and wandb take it: plain Python scalars, lists and dictionaries; NaN and Inf become None."""
     if isinstance(value, dict):
@@ -138,10 +142,9 @@ class RunLogger:
         self._bar = tqdm(
             total=total,
             initial=initial,
-            desc="train",
-            unit="step",
             file=self.stream,
             dynamic_ncols=True,
+            bar_format=_BAR,
             disable=not (progress and self.stream.isatty()),
         )
         self._began, self._initial = time.perf_counter(), initial
