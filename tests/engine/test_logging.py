@@ -1,6 +1,10 @@
+import fcntl
 import io
 import json
+import os
+import struct
 import sys
+import termios
 import types
 from pathlib import Path
 
@@ -212,16 +216,16 @@ def test_lines_where_there_is_no_terminal(tmp_path):
     assert "\r" not in stream.getvalue()
 
 
-def test_bar_on_a_terminal(tmp_path, monkeypatch):
-    monkeypatch.setenv("COLUMNS", "81")
-    monkeypatch.setenv("LINES", "24")
-    stream = io.StringIO()
-    stream.isatty = lambda: True
-    logger = RunLogger(tmp_path / "log.jsonl", total=80000, initial=40000, stream=stream)
-    logger.advance()
-    logger.steps([StepRow(40001, 0.4, 2.0, 0.01, 3.5, 0.1)])
-    logger.close()
-    last = stream.getvalue().rstrip().split("\r")[-1]
+def test_bar_on_a_terminal_of_80_columns(tmp_path):
+    reader, terminal = os.openpty()
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+    with open(terminal, "w") as stream:
+        logger = RunLogger(tmp_path / "log.jsonl", total=80000, initial=40000, stream=stream)
+        logger.advance()
+        logger.steps([StepRow(40001, 0.4, 2.0, 0.01, 3.5, 0.1)])
+        logger.close()
+        last = os.read(reader, 1 << 16).decode().rstrip().split("\r")[-1]
+    os.close(reader)
     for value in (" 40001/80000 ", " left", "loss=2.0000", "lr=1.00e-02", "img_s=3.50", "data=10%"):
         assert value in last
     assert len(last) <= 80
