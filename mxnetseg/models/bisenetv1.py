@@ -19,7 +19,7 @@ __all__ = ["AttentionFusion", "BiSeNetV1", "ContextPath"]
 
 @MODELS.register(
     "BiSeNetV1",
-    backbones=("resnet18", "resnet34"),
+    backbones=("resnet18*", "resnet34"),
     default_backbone="resnet18",
     paper="Yu et al., ECCV 2018",
     realtime=True,

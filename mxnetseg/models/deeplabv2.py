@@ -18,7 +18,7 @@ __all__ = ["DeepLabV2", "DilatedSum"]
 
 @MODELS.register(
     "DeepLabV2",
-    backbones=("caffe_resnet*", "resnet18", "resnet34"),
+    backbones=("caffe_resnet*", "resnet18*", "resnet34"),
     default_backbone="caffe_resnet101",
     paper="Chen et al., TPAMI 2017",
 )
