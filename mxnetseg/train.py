@@ -85,7 +85,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--workers", type=int, metavar="N", help="processes that load images; 0 loads in the training process")
     add("--datalist", metavar="FILE", help="lines 'image<TAB>mask' instead of the data set's splits; {split} in it")
     add("--log-dir", "--log_dir", metavar="DIR", help="where run folders go (runs)")
-    add("--task-name", "--task_name", metavar="NAME", help="name of the run in wandb")
+    add("--task-name", "--task_name", metavar="NAME", help="name of the run, before the time, in wandb too")
     add(
         "--refines",
         metavar="CHECKPOINT",
@@ -111,9 +111,9 @@ def _source(args: argparse.Namespace) -> str | dict[str, Any] | None:
         return args.config
     from .config import Config
     from .engine.checkpoint import read_meta
-    from .engine.run import find_state
+    from .engine.run import find_state, intact_state
 
-    return read_meta(find_state(args.resume, Config())).get("config")
+    return read_meta(intact_state(find_state(args.resume, Config()))[0]).get("config")
 
 
 def resolve(args: argparse.Namespace) -> Config:

@@ -9,7 +9,7 @@ import socket
 from collections.abc import Iterator
 from pathlib import Path
 
-__all__ = ["remove_stray_files", "replace_file", "replacing", "temporary_path"]
+__all__ = ["keep", "remove_stray_files", "replace_file", "replacing", "temporary_path"]
 
 _HOST = re.sub(r"\W", "", socket.gethostname())[:24] or "host"
 _STRAY = re.compile(r"\..+\.(?P<host>\w+)-(?P<pid>\d+)\.tmp")
@@ -56,6 +56,29 @@ def replace_file(path: Path, data: bytes | bytearray) -> None:
     """
     with replacing(path) as temporary:
         temporary.write_bytes(data)
+
+
+def keep(path: Path, previous: Path) -> None:
+    """Give the file the further name `previous`, which may have been another file's; nothing where there is no file.
+
+    Raises
+    ------
+    OSError
+        If it fails; `path` is what it was.
+    """
+    if not path.exists():
+        return
+    link = temporary_path(previous)
+    with contextlib.suppress(FileNotFoundError):
+        link.unlink()
+    try:
+        os.link(path, link)
+    except OSError:  # a file system without hard links
+        replace_file(previous, path.read_bytes())
+        return
+    os.replace(link, previous)
+    with contextlib.suppress(FileNotFoundError):
+        link.unlink()  # renaming does nothing where both are names of one file
 
 
 def remove_stray_files(folder: Path) -> list[Path]:

@@ -21,7 +21,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from ..errors import CheckpointError
 from ..models.params_file import FOOTER, LIST, MAGIC, MARK, damaged, parse_meta, read_params_file
-from .atomic import replace_file
+from .atomic import keep, replace_file, replacing
 
 if TYPE_CHECKING:
     from ..models.base import SegmentationModel
@@ -67,6 +67,7 @@ def save_checkpoint(
     params: dict[str, nd.NDArray],
     meta: dict[str, Any],
     extra: dict[str, nd.NDArray] | None = None,
+    previous: Path | None = None,
 ) -> str:
     """Write a checkpoint atomically, and ``<path>.sha256`` beside it (``sha256sum -c`` checks it).
 
@@ -82,6 +83,8 @@ def save_checkpoint(
         What JSON can hold.
     extra : dict of str to NDArray, optional
         Further arrays; a file with some is not for ``load_parameters``.
+    previous : Path, optional
+        Name under which the file that is replaced is kept.
 
     Returns
     -------
@@ -101,10 +104,13 @@ def save_checkpoint(
     checksum = hashlib.sha256(data).hexdigest()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        replace_file(path, data)
+        with replacing(path) as temporary:
+            temporary.write_bytes(data)
+            if previous:
+                keep(path, previous)
         replace_file(path.with_name(path.name + ".sha256"), f"{checksum}  {path.name}\n".encode())
     except OSError as error:
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
         kept = "the previous file is intact" if path.exists() else "nothing was written"
         raise CheckpointError(
             f"cannot write {path}: {error.strerror}; {kept}",

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
@@ -82,7 +83,7 @@ class JsonLines:
     """
 
     def __init__(self, path: Path | None):
-        self.path = path
+        self.path, self._failed = path, False
         if path is None:
             self._file = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
             return
@@ -94,19 +95,32 @@ class JsonLines:
 
     def write(self, event: str, row: dict[str, Any]) -> None:
         """Append one event."""
-        self._file.write(json.dumps({"event": event, "time": round(time.time(), 3), **plain(row)}) + "\n")
+        with self._tolerated():
+            self._file.write(json.dumps({"event": event, "time": round(time.time(), 3), **plain(row)}) + "\n")
 
     def flush(self) -> None:
         """Hand everything to the operating system."""
-        self._file.flush()
+        with self._tolerated():
+            self._file.flush()
+
+    @contextlib.contextmanager
+    def _tolerated(self) -> Iterator[None]:
+        """A log that cannot be written (disk full) is said once, and does not stop a training."""
+        try:
+            yield
+        except OSError as error:
+            if not self._failed:
+                print(f"cannot write {self.path}: {error.strerror}; going on", file=sys.stderr, flush=True)
+            self._failed = True
 
     def close(self) -> None:
         """Force everything to disk and close."""
         if not self._file.closed:
-            self._file.flush()
-            if self.path:
-                os.fsync(self._file.fileno())
-            self._file.close()
+            self.flush()
+            with self._tolerated():
+                if self.path:
+                    os.fsync(self._file.fileno())
+                self._file.close()
 
 
 class RunLogger:

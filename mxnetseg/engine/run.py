@@ -9,6 +9,7 @@ import os
 import platform
 import re
 import subprocess
+import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,9 +22,18 @@ from .. import __version__
 from ..config import Config
 from ..errors import CheckpointError, ConfigError
 from ..registry import MODELS
-from .checkpoint import read_meta
+from .checkpoint import load_checkpoint, read_meta
 
-__all__ = ["RunPaths", "check_resumable", "differences", "environment", "find_state", "new_run", "run_paths"]
+__all__ = [
+    "RunPaths",
+    "check_resumable",
+    "differences",
+    "environment",
+    "find_state",
+    "intact_state",
+    "new_run",
+    "run_paths",
+]
 
 # What a state cannot be continued with when it changes.
 _FIXED = (
@@ -78,9 +88,50 @@ class RunPaths:
         return self.weights / f"{self.stem}_last.state"
 
     @property
+    def previous(self) -> Path:
+        """The state before that, which is used when the newer one turns out to be damaged."""
+        return previous_state(self.state)
+
+    @property
     def log(self) -> Path:
         """JSON lines."""
         return self.folder / "log.jsonl"
+
+
+def previous_state(state: Path) -> Path:
+    """Where the state before `state` is kept."""
+    return state.with_name(state.name.removesuffix("_last.state") + "_previous.state")
+
+
+def intact_state(state: Path) -> tuple[Path, str]:
+    """The state itself, or the one before it where it is damaged or gone.
+
+    Returns
+    -------
+    path : Path
+        State whose checksum is right.
+    note : str
+        What is wrong with `state`; empty when nothing is.
+
+    Raises
+    ------
+    CheckpointError
+        If neither can be used.
+    """
+    try:
+        _check(state)
+        return state, ""
+    except CheckpointError as error:
+        previous = previous_state(state)
+        if previous == state or not previous.is_file():
+            raise
+        _check(previous)
+        return previous, f"{error.found}; going on from the state before it, {previous}"
+
+
+def _check(state: Path) -> None:
+    if not load_checkpoint(state).meta:
+        raise CheckpointError(f"{state} has neither metadata nor checksum", "a state written by `mxnetseg train`")
 
 
 def _weights_folder(config: Config) -> Path:
@@ -189,7 +240,7 @@ def find_state(resume: str | Path, config: Config) -> Path | None:
     path = Path(resume)
     if path.is_dir():
         return _of_run(path)
-    if not path.is_file():
+    if not path.is_file() and not previous_state(path).is_file():
         raise CheckpointError(
             f"{path} does not exist", "a _last.state file, a run folder, or auto", "--resume auto takes the newest run"
         )
@@ -217,8 +268,9 @@ def _newest(config: Config) -> Path | None:
     states = sorted(_weights_folder(config).glob("*_last.state"), key=os.path.getmtime, reverse=True)
     for path in states:
         try:
-            meta = read_meta(path)
-        except CheckpointError:
+            meta = read_meta(intact_state(path)[0])
+        except CheckpointError as error:
+            print(f"passing over {error.found}", file=sys.stderr, flush=True)
             continue
         if meta.get("config") and not differences(meta["config"], config.model_dump(mode="json")):
             return path

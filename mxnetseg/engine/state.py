@@ -102,7 +102,7 @@ def save_state(trainer: Trainer) -> None:
         "versions": environment(),
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     }
-    save_checkpoint(trainer.paths.state, values(trainer.net), meta, extra)
+    save_checkpoint(trainer.paths.state, values(trainer.net), meta, extra, trainer.paths.previous)
 
 
 def load_state(trainer: Trainer, path: Path) -> list[str]:

@@ -20,7 +20,7 @@ from ..config import Config
 from ..errors import CheckpointError, ConfigError, TrainingError, UserError
 from ..models.layers import set_momentum
 from ..models.weights import load_arrays
-from .atomic import remove_stray_files
+from .atomic import keep, remove_stray_files
 from .checkpoint import load_checkpoint
 from .context import check_norm
 from .ema import WeightAverage
@@ -29,7 +29,7 @@ from .group import Group, join
 from .logging import RunLogger, StepRow
 from .optimizer import Updater
 from .refine.learner import adopt_network, build_learner
-from .run import RunPaths, environment, find_state, new_run, run_paths
+from .run import RunPaths, environment, find_state, intact_state, new_run, run_paths
 from .schedule import Schedule
 from .signals import StopRequest
 from .state import Position, load_state, save_state, save_weights
@@ -143,7 +143,7 @@ class Trainer:
         if config.train.refines:
             adopt_network(config)
         self._check()
-        state = find_state(resume, config) if resume else None
+        state, damage = self._state(resume) if resume else (None, "")
         self._cleanup = ExitStack()
         try:
             # Workers start before any device is touched.
@@ -152,16 +152,24 @@ class Trainer:
             self.position = Position()
             self._prepare()
             self.notes = load_state(self, state) if state else []
+            if damage:
+                self.notes.insert(0, damage)
             if resume and not state:
                 self.notes = ["no saved state of this configuration: starting anew"]
             if config.model.init and not state:
                 self.notes.append(self._fine_tune(config.model.init))
             self.paths = RunPaths(**self.position.paths) if state else self._new_run()
             if self.group.rank == 0:
+                if damage:
+                    keep(state, self.paths.state)  # else the damaged one would be kept as the state before the next
                 remove_stray_files(self.paths.weights)
         except BaseException:
             self._cleanup.close()
             raise
+
+    def _state(self, resume: str | Path) -> tuple[Path | None, str]:
+        state = find_state(resume, self.config)
+        return intact_state(state) if state else (None, "")
 
     def _new_run(self) -> RunPaths:
         own = new_run(self.config) if self.group.rank == 0 else None

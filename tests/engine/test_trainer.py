@@ -392,3 +392,20 @@ def test_no_validation_no_best(tmp_path):
     assert result.last_path.exists()
     assert config(tmp_path).train.val_interval == 0
     assert os.path.samefile(result.state_path.parent, result.last_path.parent)
+
+
+@pytest.mark.parametrize(
+    ("damage", "resume"), [("cut", "file"), ("cut", "auto"), ("flipped", "file"), ("flipped", "auto"), ("gone", "file")]
+)
+def test_damaged_state_gives_way_to_the_one_before_it(tmp_path, damage, resume):
+    part = trainer(tmp_path, "train.save_interval=1", "train.max_steps=4").fit()
+    state, data = part.state_path, part.state_path.read_bytes()
+    state.write_bytes({"cut": data[:-20], "flipped": data[:300] + b"?" + data[301:], "gone": data}[damage])
+    if damage == "gone":
+        state.unlink()
+    run = trainer(tmp_path, "train.save_interval=1", "train.max_steps=4", resume="auto" if resume == "auto" else state)
+    assert run.position.step == 3
+    assert state.name in run.notes[0] and "_previous.state" in run.notes[0]
+    assert load_checkpoint(state).meta["position"]["step"] == 3, "the damaged one must not replace the good one"
+    assert run.fit().steps == 4
+    assert load_checkpoint(run.paths.previous).meta["position"]["step"] == 3
