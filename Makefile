@@ -37,6 +37,9 @@ test-slow: $(STAMP_DEV) ## run the long tests too
 reliability: $(STAMP_DEV) ## run the long checks of reliability one after the other
 	@cd tests && PYTHONPATH=$(CURDIR) $(abspath $(BIN))/python -m reliability.fuzz --count 200
 	@MXNETSEG_EXAMPLES=1000 $(BIN)/python -m pytest -q tests/reliability/test_properties.py
+	@cd tests && for check in kill resume storage; do OMP_NUM_THREADS=1 PYTHONPATH=$(CURDIR) $(abspath $(BIN))/python -W ignore -m reliability.$$check; done
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -m "slow or not slow" tests/test_launch.py
+	@$(BIN)/python benchmarks/leaks.py
 	@for file in benchmarks/reliability/*.py; do echo "== $$file"; $(BIN)/python $$file; done
 
 lint: $(STAMP_DEV) ## check style

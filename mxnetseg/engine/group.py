@@ -20,6 +20,7 @@ __all__ = ["Group", "Workers", "join"]
 
 # Gluon's Trainer counts its keys from 0.
 _FIRST_KEY = 1 << 20
+_SHIFTS = (0, 16, 32, 48)
 
 
 class Group:
@@ -48,10 +49,18 @@ class Group:
         """Replace `array` by its sum over the workers, asynchronously."""
 
     def total(self, values: np.ndarray, name: str) -> np.ndarray:
-        """Sum of `values` over the workers, exact for integers below 2**53."""
-        array = nd.array(np.asarray(values, np.float64), dtype="float64")
+        """Sum of `values` over the workers: float32, or exact for integers of 0 or more and up to 256 workers."""
+        if values.dtype.kind == "f":
+            return self._sum(values, name).astype(values.dtype)
+        # Servers add floating-point numbers; 16 bits at a time stay exact in them.
+        parts = np.stack([values >> shift & 0xFFFF for shift in _SHIFTS])
+        sums = self._sum(parts, name).astype(values.dtype)
+        return sum(part << shift for part, shift in zip(sums, _SHIFTS, strict=True))
+
+    def _sum(self, values: np.ndarray, name: str) -> np.ndarray:
+        array = nd.array(values, dtype="float32")
         self.add(array, name)
-        return array.asnumpy().astype(np.asarray(values).dtype)
+        return array.asnumpy()
 
     def from_first(self, text: str, length: int = 4096) -> str:
         """The `text` of worker 0."""
@@ -99,7 +108,7 @@ class Workers(Group):
         _announce()
         self.kvstore = mx.kv.create(kind)
         self.rank, self.size = self.kvstore.rank, self.kvstore.num_workers
-        self._keys: dict[tuple, int] = {}
+        self._sums: dict[tuple, tuple[int, nd.NDArray]] = {}
         self._numbers = itertools.count(_FIRST_KEY)
         self._watch = Watch(self.kvstore, "worker", f"worker {self.rank}")
         self._watch.__enter__()
@@ -109,10 +118,14 @@ class Workers(Group):
     def add(self, array: nd.NDArray, name: str) -> None:
         """Replace `array` by its sum over the workers, asynchronously."""
         identity = name, array.shape, array.dtype
-        if identity not in self._keys:
-            self._keys[identity] = next(self._numbers)
-            self.kvstore.init(self._keys[identity], nd.zeros_like(array))
-        self.kvstore.pushpull(self._keys[identity], array)
+        if identity not in self._sums:
+            self._sums[identity] = next(self._numbers), nd.zeros_like(array)
+            self.kvstore.init(*self._sums[identity])
+        # MXNet orders the sums of a key by their memory: another array each time might overtake the last one.
+        key, memory = self._sums[identity]
+        array.copyto(memory)
+        self.kvstore.pushpull(key, memory)
+        memory.copyto(array)
 
     def close(self) -> None:
         """Wait for all workers, then disconnect; servers and scheduler end with the last one."""

@@ -63,8 +63,8 @@ def main(folder, *overrides):
     evaluator = SharedEvaluator(group) if settings.train.val_interval else None
     trainer = Trainer(settings, [mx.cpu()], evaluator=evaluator, **parts)
     result = trainer.fit()
-    large = group.total(np.array([2**51 + 1 + group.rank]), "large")
-    assert large.dtype == np.int64 and large[0] == group.size * (2**51 + 1) + group.size * (group.size - 1) // 2
+    large = group.total(np.array([2**61 + 1 + group.rank]), "large")
+    assert large.dtype == np.int64 and large[0] == group.size * (2**61 + 1) + group.size * (group.size - 1) // 2
     group.close()
     arrays = {name: array.asnumpy() for name, array in values(trainer.net).items()}
     np.savez(folder / f"worker{group.rank}of{group.size}.npz", **arrays)
