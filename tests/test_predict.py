@@ -60,9 +60,9 @@ def test_folders_keep_their_form_and_what_is_no_image_is_named(capsys, checkpoin
     assert code == 0
     assert "3 segmented, 2 skipped" in out
     assert "notes.txt: not an image" in out and "broken.jpg: damaged" in out
-    words = [folder / "notes.txt", folder / "y" / "b.png", "--json", "--out", tmp_path / "out"]
+    words = [folder / "notes.txt", folder / "y" / "b.png", "--json", "--out", tmp_path / "two"]
     record = json.loads(run(capsys, checkpoint, *words)[1])
-    assert (record["segmented"], record["folder"]) == (1, str(tmp_path / "out"))
+    assert (record["segmented"], record["folder"]) == (1, str(tmp_path / "two"))
     assert record["skipped"] == [{"file": str(folder / "notes.txt"), "reason": record["skipped"][0]["reason"]}]
     written = {p.relative_to(tmp_path / "out" / "mask").as_posix() for p in (tmp_path / "out/mask").rglob("*.png")}
     assert written == {"x/a.jpg.png", "x/a.png.png", "y/b.png"}

@@ -31,15 +31,20 @@ class Operator:
         Shapes of its inputs.
     output : tuple of int
         Shape of its first output; empty where it has no single name.
+    learned : bool
+        Whether a parameter is among its inputs.
     """
 
     kind: str
     inputs: list[Shape]
     output: Shape
+    learned: bool
 
     @property
     def macs(self) -> int:
         """Multiply-accumulates of a convolution or dense layer, without biases; 0 for everything else."""
+        if self.kind == "FullyConnected" and not self.learned:  # an average, written as a product
+            return 0
         if self.kind in _WEIGHT:
             return math.prod(self.output) * math.prod(self.inputs[_WEIGHT[self.kind]][1:])
         if self.kind == "Deconvolution":
@@ -60,7 +65,9 @@ def operators(symbol: sym.Symbol, **input_shapes: Shape) -> Iterator[Operator]:
     nodes = json.loads(symbol.tojson())["nodes"]
     shapes = _shapes(symbol, nodes, input_shapes)
     for position, node in enumerate(nodes):
-        yield Operator(node["op"], [shapes[entry[0]] for entry in node["inputs"]], shapes[position])
+        sources = [entry[0] for entry in node["inputs"]]
+        learned = any(nodes[source]["op"] == "null" for source in sources)
+        yield Operator(node["op"], [shapes[source] for source in sources], shapes[position], learned)
 
 
 def count_macs(symbol: sym.Symbol, **input_shapes: Shape) -> int:

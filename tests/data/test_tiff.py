@@ -64,9 +64,10 @@ def test_palettes_give_their_colours(tmp_path):
 
 
 def test_jpeg_tiles_give_rgb(tmp_path):
-    path = write(tmp_path / "a.tif", np.full((*SIZE, 3), (200, 60, 20), np.uint8), compression="jpeg")
+    """Whole tiles: in others the writer's black filling reaches into the picture."""
+    path = write(tmp_path / "a.tif", np.full((64, 96, 3), (200, 60, 20), np.uint8), compression="jpeg")
     with TiffPicture(path) as picture:
-        found = picture.take(*next(parts()))
+        found = picture.take(np.arange(64), np.arange(96))
     assert np.abs(found.astype(int) - (200, 60, 20)).max() < 4
 
 
