@@ -131,7 +131,7 @@ def test_pretrained_file_of_another_backbone(tmp_path):
 
 
 def test_pretrained_file_that_is_missing():
-    with pytest.raises(CheckpointError, match="cannot read missing.params"):
+    with pytest.raises(CheckpointError, match=r"cannot read missing\.params"):
         build(pretrained="missing.params")
 
 
