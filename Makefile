@@ -82,6 +82,5 @@ $(STAMP): requirements.txt pyproject.toml | $(BIN)/python
 
 $(STAMP_DEV): requirements-dev.txt requirements-demo.txt $(STAMP)
 	@echo "installing requirements-dev.txt and requirements-demo.txt (once)"
-	@$(PIP) install -r requirements-dev.txt
-	@$(PIP) install --no-deps -r requirements-demo.txt
+	@$(PIP) install -r requirements-dev.txt -r requirements-demo.txt
 	@touch $@

@@ -22,8 +22,6 @@ from mxnetseg.catalog import CONFIGS
 ROOT = Path(__file__).resolve().parent.parent
 _EXTRA = [f"requirements-{part}.txt" for part in ("dev", "sweeps", "demo", "gpu")]
 REQUIREMENTS = ["requirements.txt", *_EXTRA]
-# Installed against what the package says of itself (`--no-deps`), and tested: (package, what it asks for).
-TOLERATED = {("gradio", "pillow")}
 
 
 def _lines(name: str) -> list[str]:
@@ -45,7 +43,6 @@ def test_every_requirement_is_pinned(name):
 
 @pytest.mark.parametrize("name", REQUIREMENTS[:4])
 def test_transitive_packages_are_pinned_too(name):
-    tolerated = set()
     pins = _pins("requirements.txt") | _pins(name)
     for package in pins:
         for text in importlib.metadata.requires(package) or []:
@@ -53,9 +50,7 @@ def test_transitive_packages_are_pinned_too(name):
             if need.marker is None or need.marker.evaluate({"extra": ""}):
                 pinned = pins.get(canonicalize_name(need.name))
                 assert pinned, f"{package} needs {need.name}"
-                agrees = need.specifier.contains(pinned, prereleases=True)
-                tolerated |= set() if agrees else {(package, need.name)}
-    assert tolerated == (TOLERATED if name == "requirements-demo.txt" else set())
+                assert need.specifier.contains(pinned, prereleases=True), f"{package} needs {text}"
 
 
 def test_metadata_accept_the_pinned_versions():

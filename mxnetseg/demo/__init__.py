@@ -88,7 +88,7 @@ def _check(args: argparse.Namespace) -> None:
         if getattr(args, flag) <= 0:
             raise ConfigError(f"--{flag.replace('_', '-')} {getattr(args, flag):g}", "more than 0")
     if importlib.util.find_spec("gradio") is None:
-        command = f"pip install --no-deps -r {_REQUIREMENTS.name}" if _REQUIREMENTS.is_file() else ""
+        command = f"pip install -r {_REQUIREMENTS.name}" if _REQUIREMENTS.is_file() else ""
         raise DeviceError(
             "Gradio, which shows the page, is not installed",
             "the packages of the optional part `demo`",

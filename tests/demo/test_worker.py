@@ -149,7 +149,7 @@ def test_samples_are_always_the_same(tmp_path):
 def test_without_gradio_the_command_says_what_to_type(monkeypatch, capsys):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     assert cli.main(["demo"]) == 2
-    assert "pip install --no-deps -r requirements-demo.txt" in capsys.readouterr().err
+    assert "pip install -r requirements-demo.txt" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("flag", ["--max-pixels", "--max-megabytes", "--whole-limit"])
