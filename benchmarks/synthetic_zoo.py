@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import os
 import resource
 import shlex
 import shutil
@@ -145,5 +144,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    os.chdir(Path(__file__).resolve().parents[1])
     sys.exit(main())
