@@ -67,8 +67,7 @@ def test_two_workers_equal_one_process_with_the_whole_batch(tmp_path):
     scores = [rows(tmp_path / kind, "val")[-1]["confusion"] for kind in ("one", "two")]
     assert scores[0] == scores[1]
     assert len(list((tmp_path / "two").glob("runs/*"))) == len(list((tmp_path / "two").rglob("*_last.state"))) == 1
-    moved = max(np.abs(one[k] - alone(tmp_path / "other", "lr=0.05")[k]).max() for k in one)
-    assert moved > 0.01
+    assert len(set(losses[0])) == 10
 
 
 @pytest.mark.slow

@@ -82,9 +82,9 @@ def keep(path: Path, previous: Path) -> None:
 
 
 def remove_stray_files(folder: Path) -> list[Path]:
-    """Remove temporary files that processes of this host left behind when they were killed; return them."""
+    """Remove what killed processes of this host left in a folder and the ones inside of it; return these files."""
     removed = []
-    for path in folder.glob(".*.tmp"):
+    for path in folder.rglob(".*.tmp"):
         match = _STRAY.fullmatch(path.name)
         if match and match["host"] == _HOST and not _alive(int(match["pid"])):
             with contextlib.suppress(OSError):

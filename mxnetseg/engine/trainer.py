@@ -162,7 +162,8 @@ class Trainer:
             if self.group.rank == 0:
                 if damage:
                     keep(state, self.paths.state)  # else the damaged one would be kept as the state before the next
-                remove_stray_files(self.paths.weights)
+                for folder in (self.paths.weights, self.paths.folder):
+                    remove_stray_files(folder)
         except BaseException:
             self._cleanup.close()
             raise

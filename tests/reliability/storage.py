@@ -10,6 +10,7 @@ Prints one JSON object per case; exit code 1 if a case ended well, without a mes
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import resource
@@ -31,13 +32,9 @@ GOOD = 3  # steps before the storage fails
 
 def fill(folder: Path) -> None:
     """Use up the space."""
-    with (folder / "ballast").open("wb") as file:
+    with contextlib.suppress(OSError), (folder / "ballast").open("wb", buffering=0) as file:
         while True:
-            try:
-                file.write(bytes(1024))
-                file.flush()
-            except OSError:
-                break
+            file.write(bytes(1024))
 
 
 def limit(folder: Path) -> None:
@@ -47,7 +44,9 @@ def limit(folder: Path) -> None:
 
 def remount(folder: Path) -> None:
     """Nothing can be written any more."""
-    subprocess.run(["mount", "-o", "remount,ro", str(folder)], check=True)
+    weights = str(folder / "weights")
+    subprocess.run(["mount", "--bind", weights, weights], check=True)
+    subprocess.run(["mount", "-o", "remount,bind,ro", weights], check=True)
 
 
 def become_nobody(folder: Path) -> None:
@@ -56,7 +55,7 @@ def become_nobody(folder: Path) -> None:
 
 
 CASES = {"full": fill, "limit": limit, "read-only": remount, "permission": become_nobody}
-MOUNTED = ("full", "read-only")
+MOUNTED = {"full": ".", "read-only": "weights"}  # what is to be unmounted afterwards
 
 
 def run(folder: Path, fail) -> None:
@@ -103,13 +102,13 @@ def main() -> int:
         with tempfile.TemporaryDirectory() as place:
             folder = Path(place)
             folder.chmod(0o755)
-            if name in MOUNTED:
+            if name == "full":
                 subprocess.run(["mount", "-t", "tmpfs", "-o", "size=400k", "tmpfs", place], check=True)
             try:
                 found = examine(folder, name)
             finally:
                 if name in MOUNTED:
-                    subprocess.run(["umount", place], check=True)
+                    subprocess.run(["umount", str(folder / MOUNTED[name])], check=True)
         print(json.dumps(found), flush=True)
         bad += not found["ok"]
     return int(bad > 0)
