@@ -82,6 +82,7 @@ def test_int8_onnx(checkpoint, folder, tmp_path, capsys, quick, form):
     assert reduced.meta["precision"]["name"] == "int8" and reduced.classes == own.classes
 
 
+@pytest.mark.slow
 def test_int8_symbol(checkpoint, city, tmp_path, capsys, quick):
     assert export(checkpoint, tmp_path, "cityscapes", "--precision", "int8", "--data-root", str(city)) == 0
     out = capsys.readouterr().out

@@ -149,6 +149,7 @@ def test_command_writes_the_page_of_a_run_and_compares_runs(tmp_path, capsys, mo
     assert "holds no run" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_pages_in_a_browser(chromium, tmp_path):
     """No complaint, every picture there, texts readable in light, dark and on paper, and nothing but the file."""
     runs = [write_training(tmp_path / "a"), write_training(tmp_path / "b", 0.2, (0.4, 0.9, 0.2))]
