@@ -9,13 +9,13 @@ STAMP := $(VENV)/.installed
 STAMP_DEV := $(VENV)/.installed-dev
 # Tests side by side, each on one thread.
 PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(JOBS) --dist worksteal
-CODE := mxnetseg tests benchmarks train.py eval.py
+CODE := mxnetseg tests benchmarks docs train.py eval.py
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
-.PHONY: help quickstart setup setup-dev test test-slow reliability lint format tables oracles bench doctor versions clean
+.PHONY: help quickstart setup setup-dev test test-slow reliability lint format docs tables oracles bench doctor versions clean
 
 help: ## list the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -50,7 +50,11 @@ format: $(STAMP_DEV) ## repair what the style check can repair
 	@$(BIN)/ruff check --fix $(wildcard $(CODE))
 	@$(BIN)/ruff format $(wildcard $(CODE))
 
-tables: $(STAMP) ## write the tables of the README and of docs/training.md
+docs: $(STAMP_DEV) ## build the documentation as a site in site/; warnings are errors
+	@$(BIN)/mkdocs build --quiet --strict
+	@echo "open site/index.html"
+
+tables: $(STAMP) ## write the tables of the documentation
 	@$(BIN)/python -m mxnetseg.tools.tables
 
 oracles: $(STAMP) ## run the reference cases and record how equal the networks are (ARGS=<models>)
@@ -67,7 +71,7 @@ versions: $(STAMP) ## print the versions of what decides the results
 	@$(BIN)/python -m pip --disable-pip-version-check list 2>/dev/null | grep -iE '^(mxnet|gluoncv|numpy|opencv-python|wandb) '
 
 clean: ## remove .venv and everything that runs have written, weights excepted
-	rm -rf $(VENV) runs quickstart predictions .pytest_cache .ruff_cache
+	rm -rf $(VENV) runs quickstart predictions site .pytest_cache .ruff_cache
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11) and "Python 3.11 is needed, $(PYTHON) is %d.%d; install it and run: make PYTHON=/path/to/python3.11" % sys.version_info[:2])'
@@ -80,7 +84,7 @@ $(STAMP): requirements.txt pyproject.toml | $(BIN)/python
 	@$(PIP) install --no-deps --editable .
 	@touch $@
 
-$(STAMP_DEV): requirements-dev.txt requirements-demo.txt $(STAMP)
-	@echo "installing requirements-dev.txt and requirements-demo.txt (once)"
-	@$(PIP) install -r requirements-dev.txt -r requirements-demo.txt
+$(STAMP_DEV): requirements-dev.txt requirements-demo.txt requirements-docs.txt $(STAMP)
+	@echo "installing requirements-{dev,demo,docs}.txt (once)"
+	@$(PIP) install $(patsubst %,-r requirements-%.txt,dev demo docs)
 	@touch $@

@@ -1,4 +1,4 @@
-"""The README's tables of models and data sets, written from the registry, and docs/training.md's, from its records.
+"""The tables of models and data sets, written from the registry, and that of docs/training.md, from its records.
 
 ``python -m mxnetseg.tools.tables`` writes them between their markers; with ``--check`` it only says whether they are
 up to date. Parameters and multiply-accumulates come from the networks' symbols: no weights are made.
@@ -19,12 +19,10 @@ from ..registry import DATASETS, MODELS, Entry
 from .listing import config_rows
 from .training import training_table
 
-__all__ = ["dataset_table", "figures", "main", "model_table", "splice"]
+__all__ = ["dataset_table", "figures", "main", "model_table", "name_list", "pages", "splice", "written_costs"]
 
 ROOT = Path(__file__).resolve().parents[2]
-README = ROOT / "README.md"
-ORACLES = ROOT / "docs" / "oracles.json"
-TRAINING = ROOT / "docs" / "training.json"
+DOCS = ROOT / "docs"
 CLASSES, SIZE = 19, (512, 1024)
 _MARKERS = "<!-- {0}: written by `make tables` -->\n", "<!-- end of {0} -->\n"
 
@@ -81,7 +79,7 @@ def model_table(costs: dict[str, tuple[str, str]]) -> str:
     costs : dict
         :func:`figures` by model name.
     """
-    published, oracles = _published(), [*json.loads(ORACLES.read_text(encoding="utf-8")).values()]
+    published, oracles = _published(), [*json.loads((DOCS / "oracles.json").read_text(encoding="utf-8")).values()]
     rows = []
     for entry in MODELS.entries():
         backbones = _backbones(entry)
@@ -108,6 +106,12 @@ def dataset_table() -> str:
         rows.append([name, _code(entry.aliases), str(classes or "yours"), splits or "yours"])
         rows[-1].append(entry.summary.replace("``", "`"))
     return _markdown({"data set": ":--", "short names": ":--", "classes": "--:", "images": ":--", "": ":--"}, rows)
+
+
+def name_list() -> str:
+    """Names of all models and data sets, as two Markdown paragraphs."""
+    parts = {"networks": MODELS.names(), "data sets": DATASETS.names()}
+    return "\n\n".join(f"{len(names)} {kind}: {', '.join(names)}." for kind, names in parts.items()) + "\n"
 
 
 def _block(text: str, name: str) -> re.Match[str]:
@@ -141,20 +145,24 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--check", action="store_true", help="change nothing")
     args = parser.parse_args(argv)
-    fresh = {README: _readme, TRAINING.with_suffix(".md"): _training}
-    stale = [path for path, write in fresh.items() if _refresh(path, write, args.check)]
+    stale = [path for path, write in pages().items() if _refresh(path, write, args.check)]
     for path in stale:
         print(f"{path.name}: " + ("tables are out of date, run `make tables`" if args.check else "tables written"))
     return int(args.check and bool(stale))
 
 
-def _readme(text: str) -> str:
-    costs = {entry.name: figures(entry) for entry in MODELS.entries()}
-    return splice(splice(text, "models", model_table(costs)), "data sets", dataset_table())
+def pages() -> dict[Path, Callable[[str], str]]:
+    """Every file with a table, and what writes its text anew."""
+    return {
+        ROOT / "README.md": lambda text: splice(text, "names", name_list()),
+        DOCS / "models.md": lambda text: splice(text, "models", model_table(_costs())),
+        DOCS / "datasets.md": lambda text: splice(text, "data sets", dataset_table()),
+        DOCS / "training.md": lambda text: splice(text, "trainings", training_table(DOCS / "training.json")),
+    }
 
 
-def _training(text: str) -> str:
-    return splice(text, "trainings", training_table(TRAINING))
+def _costs() -> dict[str, tuple[str, str]]:
+    return {entry.name: figures(entry) for entry in MODELS.entries()}
 
 
 def _refresh(path: Path, write: Callable[[str], str], check: bool) -> bool:

@@ -2,7 +2,7 @@
 
     python tests/convert/record_oracles.py [TEXT ...]
 
-The README's table of models is made from that file. Only official networks whose ``system/name`` contains one of the
+The table of docs/models.md is made from that file. Only official networks whose ``system/name`` contains one of the
 texts are run; the rest stays as it is.
 """
 

@@ -1,4 +1,4 @@
-"""The README's tables say what the registry, the configurations and the recorded reference cases say."""
+"""The tables of the documentation say what the registry, the configurations and the recorded reference cases say."""
 
 from __future__ import annotations
 
@@ -7,49 +7,50 @@ import pytest
 from mxnetseg.registry import DATASETS, MODELS
 from mxnetseg.tools import tables
 
-TEXT = tables.README.read_text()
+COSTS = tables.written_costs((tables.DOCS / "models.md").read_text())
 
 
-def test_tables_are_up_to_date():
-    """All columns but parameters and multiply-accumulates, for which networks have to be built."""
-    costs = tables.written_costs(TEXT)
-    assert set(costs) == set(MODELS.names()), "run `make tables`"
-    fresh = tables.splice(TEXT, "models", tables.model_table(costs))
-    assert tables.splice(fresh, "data sets", tables.dataset_table()) == TEXT, "run `make tables`"
+@pytest.fixture
+def quick(monkeypatch):
+    """The written parameters and multiply-accumulates stand for those of networks, which have to be built."""
+    monkeypatch.setattr(tables, "figures", lambda entry: COSTS.get(entry.name, ("new", "new")))
+
+
+@pytest.mark.parametrize("path", tables.pages(), ids=lambda path: path.name)
+def test_tables_are_up_to_date(path, quick):
+    text = path.read_text()
+    assert tables.pages()[path](text) == text, "run `make tables`"
 
 
 @pytest.mark.parametrize(
     "name", [n if n == "BiSeNetX" else pytest.param(n, marks=pytest.mark.slow) for n in MODELS.names()]
 )
 def test_costs_are_those_of_the_network(name):
-    assert tables.written_costs(TEXT)[name] == tables.figures(MODELS.entry(name))
-
-
-def test_training_page_is_up_to_date():
-    text = tables.TRAINING.with_suffix(".md").read_text()
-    assert tables.splice(text, "trainings", tables.training_table(tables.TRAINING)) == text, "run `make tables`"
+    assert COSTS[name] == tables.figures(MODELS.entry(name))
 
 
 def test_every_name_is_in_its_table():
-    models, datasets = tables.model_table(tables.written_costs(TEXT)), tables.dataset_table()
-    assert all(f"| `{name}` |" in models for name in MODELS.names())
-    assert all(f"`{name}`" in datasets for name in DATASETS.names())
+    models, datasets, names = tables.model_table(COSTS), tables.dataset_table(), tables.name_list()
+    assert all(f"| `{name}` |" in models and name in names for name in MODELS.names())
+    assert all(f"`{name}`" in datasets and name in names for name in DATASETS.names())
 
 
-def test_main_writes_and_checks(tmp_path, monkeypatch, capsys):
-    path = tmp_path / "README.md"
-    path.write_text(tables.splice(TEXT, "models", "old\n"))
-    page = tmp_path / "training.md"
-    page.write_text(tables.splice(tables.TRAINING.with_suffix(".md").read_text(), "trainings", "old\n"))
-    (tmp_path / "training.json").write_text("{}")
-    monkeypatch.setattr(tables, "README", path)
-    monkeypatch.setattr(tables, "TRAINING", tmp_path / "training.json")
-    monkeypatch.setattr(tables, "figures", lambda entry: ("1 M", "2 G"))
+def test_main_writes_and_checks(tmp_path, monkeypatch, capsys, quick):
+    """Copies of all pages, their tables spoilt."""
+    for path in tables.pages():
+        copy = tmp_path / path.relative_to(tables.ROOT)
+        copy.parent.mkdir(exist_ok=True)
+        copy.write_text(tables.splice(path.read_text(), _NAMES[path.name], "old\n"))
+    for name in ("oracles.json", "training.json"):
+        (tmp_path / "docs" / name).write_text((tables.DOCS / name).read_text())
+    originals = [path.read_text() for path in tables.pages()]
+    monkeypatch.setattr(tables, "ROOT", tmp_path)
+    monkeypatch.setattr(tables, "DOCS", tmp_path / "docs")
     assert tables.main(["--check"]) == 1
-    out = capsys.readouterr().out
-    assert "README.md: tables are out of date, run `make tables`" in out
-    assert "training.md: tables are out of date" in out
+    assert capsys.readouterr().out.count("tables are out of date, run `make tables`") == len(_NAMES)
     assert tables.main([]) == 0
     assert tables.main(["--check"]) == 0
-    assert tables.written_costs(path.read_text())["FCNResNet"] == ("1 M", "2 G")
-    assert "0 of" in page.read_text()
+    assert [path.read_text() for path in tables.pages()] == originals
+
+
+_NAMES = {"README.md": "names", "models.md": "models", "datasets.md": "data sets", "training.md": "trainings"}
