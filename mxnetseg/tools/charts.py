@@ -38,7 +38,8 @@ class _Frame:
         xs = [x for points in series.values() for x, _ in points] or [0.0, 1.0]
         ys = [y for points in series.values() for _, y in points] or [0.0, 1.0]
         self.x0, self.x1 = min(xs), max(xs) if max(xs) > min(xs) else min(xs) + 1
-        self.y_ticks = _ticks(*(y_range or (min(*ys, 0.0), max(ys))), 5)
+        low, high = y_range or (min(*ys, 0.0), max(*ys, 0.0))
+        self.y_ticks = _ticks(low, high if high > low else low + 1, 5)
         self.y0, self.y1 = self.y_ticks[0], self.y_ticks[-1]
         self.x_ticks = [t for t in _ticks(self.x0, self.x1, 6) if self.x0 <= t <= self.x1]
 

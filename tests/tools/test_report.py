@@ -105,8 +105,9 @@ def test_thinning_keeps_the_mean():
     assert np.isclose(np.mean([y for _, y in thinned]), 3.0)
 
 
-def test_chart_stays_inside_its_box():
-    text = line_chart("c", {"a": [(0, -5.0), (10, 30.0)], "b": []}, "x")
+@pytest.mark.parametrize("points", [[(0, -5.0), (10, 30.0)], [(0, 0.0)], [(0, -5.0), (1, -5.0)]])
+def test_chart_stays_inside_its_box(points):
+    text = line_chart("c", {"a": points, "b": []}, "x")
     pairs = [tuple(map(float, pair.split(","))) for pair in re.search(r'points="([^"]+)"', text)[1].split()]
     assert all(0 <= x <= 560 and 0 <= y <= 240 for x, y in pairs)
 
