@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +21,7 @@ __all__ = ["SampleReport", "look_at_sample"]
 _TINY = 8
 _ORIENTATION = 274  # number of the EXIF tag
 _SIDEWAYS = (5, 6, 7, 8)
+_PNG_EXIF = (b"eXIf", b"Raw profile type exif")  # chunks that hold EXIF tags
 _TURN = "turn the stored pixels, e.g. with PIL.ImageOps.exif_transpose, if the mask was drawn in a viewer"
 _MODES = {
     "I;16": "16 bits per channel; the lower eight are dropped",
@@ -91,15 +93,25 @@ class _Header:
 
 
 def _header(path: Path) -> _Header | None:
-    """What a file says before its pixels; None where Pillow does not know the format."""
+    """What a file says beside its pixels; None where Pillow does not know the format."""
     try:
-        with path.open("rb") as file:
-            head = file.read(26)
-        with Image.open(path) as image:
-            orientation, frames = image.getexif().get(_ORIENTATION, 1), getattr(image, "n_frames", 1)
+        content = path.read_bytes()
+        with Image.open(io.BytesIO(content)) as image:
+            png = content[:4] == b"\x89PNG"
+            # Pillow decodes a PNG to see whether EXIF follows the pixels.
+            tags = image.getexif() if not png or any(name in content for name in _PNG_EXIF) else {}
             # Pillow reduces 16-bit PNG with colours to 8 bits without saying so.
-            deep = image.mode.startswith("I;16") or (head[:4] == b"\x89PNG" and head[24] == 16)
-            return _Header("I;16" if deep else image.mode, image.size, orientation, frames)
+            deep = image.mode.startswith("I;16") or (png and content[24] == 16)
+            mode, frames = "I;16" if deep else image.mode, getattr(image, "n_frames", 1)
+            return _Header(mode, image.size, tags.get(_ORIENTATION, 1), frames)
+    except (OSError, Image.DecompressionBombError):
+        return None
+
+
+def _size(path: Path) -> tuple[int, int] | None:
+    try:
+        with Image.open(path) as image:
+            return image.size
     except (OSError, Image.DecompressionBombError):
         return None
 
@@ -119,13 +131,14 @@ def _look_at_header(path: Path) -> Iterator[Finding]:
 
 
 def _compare_sizes(image: Path, mask: Path) -> Iterator[Finding]:
-    first, second = _header(image), _header(mask)
-    if first is None or second is None or first.size == second.size:
+    sizes = _size(image), _size(mask)
+    if None in sizes or sizes[0] == sizes[1]:
         return
-    (width, height), (mask_width, mask_height) = first.size, second.size
+    (width, height), (mask_width, mask_height) = sizes
+    header = _header(image)
     cause = f"mask of {mask_width}x{mask_height} for an image of {width}x{height}"
     remedy = "export the mask at the image's size (resize masks with nearest neighbour only)"
-    if first.orientation in _SIDEWAYS:
+    if header and header.orientation in _SIDEWAYS:
         cause += ": the image's EXIF orientation turns it, the mask was drawn on the turned image"
         remedy = _TURN
     elif (height, width) == (mask_width, mask_height):
