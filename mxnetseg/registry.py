@@ -14,6 +14,7 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -102,18 +103,41 @@ class Registry:
     @cached_property
     def _entries(self) -> dict[str, Entry]:
         entries: dict[str, Entry] = {}
+        owners: dict[str, Entry] = {}
         for path in sorted((_PACKAGE / self.package).rglob("*.py")):
-            module = ".".join(("mxnetseg", *path.relative_to(_PACKAGE).with_suffix("").parts))
-            for source in self._declarations(path.read_text(encoding="utf-8")):
-                for entry in self._entries_of(ast.parse(source, filename=str(path)), module.removesuffix(".__init__")):
-                    entries[entry.name] = entry
+            for entry in self._read(path):
+                for name in (entry.name, *entry.aliases):
+                    if (other := owners.setdefault(_key(name), entry)) is not entry:
+                        raise ConfigError(
+                            f"{self.kind} {name!r} is registered by {other.module} and by {entry.module}",
+                            "one owner of each name",
+                            f"choose another name in one of the two (`@{self.variable}.register`)",
+                        )
+                entries[entry.name] = entry
         return dict(sorted(entries.items(), key=lambda item: item[0].lower()))
+
+    def _read(self, path: Path) -> Iterator[Entry]:
+        """Entries of a file."""
+        module = ".".join(("mxnetseg", *path.relative_to(_PACKAGE).with_suffix("").parts)).removesuffix(".__init__")
+        for source in self._declarations(path.read_text(encoding="utf-8")):
+            try:
+                yield from self._entries_of(ast.parse(source), module)
+            except SyntaxError as error:
+                raise ConfigError(f"{path}, line {error.lineno}: {error.msg}", "Python") from error
+            except ValueError as error:
+                raise ConfigError(
+                    f"{path}: `@{self.variable}.register` has an argument that has to be computed",
+                    "literals, since names are read without importing the file",
+                    "write it out: strings, numbers, True, False, and tuples of these",
+                ) from error
 
     def _declarations(self, text: str) -> Iterator[str]:
         """Source of each marked object from its decorator to its docstring: whole modules take long to parse."""
-        for part in re.split(rf"^(?=@{self.variable}\.register\()", text, flags=re.MULTILINE)[1:]:
-            pieces = part.split('"""', 2)
-            yield '"""'.join([*pieces[:2], ""]) if len(pieces) == 3 else part
+        starts = [found.start() for found in re.finditer(rf"^@{self.variable}\.register\(", text, re.MULTILINE)]
+        for start, end in pairwise([*starts, len(text)]):
+            pieces = text[start:end].split('"""', 2)
+            source = '"""'.join([*pieces[:2], ""]) if len(pieces) == 3 else text[start:end]
+            yield "\n" * text.count("\n", 0, start) + source  # lines keep their numbers
 
     def _entries_of(self, tree: ast.Module, module: str) -> Iterator[Entry]:
         for node in tree.body:

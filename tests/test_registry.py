@@ -11,7 +11,7 @@ import pytest
 from mxnetseg import registry as registry_module
 from mxnetseg.cli import main
 from mxnetseg.config import read_yaml
-from mxnetseg.errors import NameNotFoundError
+from mxnetseg.errors import ConfigError, NameNotFoundError
 from mxnetseg.registry import BACKBONES, DATASETS, LOSSES, MODELS, Registry
 from mxnetseg.tools.listing import CONFIGS
 
@@ -56,6 +56,21 @@ def test_reading_entries_imports_nothing(toy):
 @pytest.mark.parametrize("spelling", ["DeepThing", "deepthing", "deep_thing", "deep-thing", "DT"])
 def test_spelling_of_case_and_dashes_does_not_matter(toy, spelling):
     assert toy.entry(spelling).name == "DeepThing"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('@MODELS.register("Third", aliases=("other",))\nclass Third:\n    """."""', "'other' is registered by .*deep"),
+        ('@MODELS.register("Other")\nclass Third:\n    """."""', "'Other' is registered by mxnetseg.toys.deep and by"),
+        ('\n\n@MODELS.register("Third"\n    paper="")\nclass Third:\n    """."""', r"new.py, line [34]: "),
+        ('@MODELS.register("Third", paper=PAPER)\nclass Third:\n    """."""', "new.py: .*computed\n.*literals"),
+    ],
+)
+def test_mistakes_in_a_new_file_are_explained(toy, text, message):
+    (registry_module._PACKAGE / "toys" / "new.py").write_text(text)
+    with pytest.raises(ConfigError, match=message):
+        toy.names()
 
 
 def test_unknown_name_lists_and_suggests(toy):
