@@ -8,11 +8,13 @@ import mxnet as mx
 import numpy as np
 import pytest
 from mxnet import gluon, nd
+from tiny import write_checkpoint
 
 from mxnetseg.engine import atomic
-from mxnetseg.engine.checkpoint import load_checkpoint, read_meta, save_checkpoint
+from mxnetseg.engine.checkpoint import load_checkpoint, load_model, read_meta, save_checkpoint
 from mxnetseg.engine.weights import load_strictly, values
 from mxnetseg.errors import CheckpointError
+from mxnetseg.models.params_file import FOOTER, MAGIC
 from mxnetseg.models.weights import load_arrays
 
 META = {"format": 1, "classes": ["road", "Straße"], "metrics": {"mIoU": 0.5}}
@@ -78,6 +80,79 @@ def test_side_file_is_that_of_sha256sum(saved):
     assert path.with_name(path.name + ".sha256").read_text() == f"{digest}  {path.name}\n"
 
 
+def test_checksum_is_returned(tmp_path):
+    path = tmp_path / "a.params"
+    assert save_checkpoint(path, {"a": nd.ones(2)}, {}) == hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def test_file_that_is_replaced_can_be_kept(saved):
+    _, path = saved
+    old, before = path.read_bytes(), path.with_name("before.params")
+    save_checkpoint(path, {"a": nd.ones(2)}, {}, previous=before)
+    assert before.read_bytes() == old and list(load_checkpoint(path).params) == ["a"]
+
+
+def test_metadata_are_read_without_the_arrays(saved):
+    """A flipped byte of an array is not looked at; a damaged end is."""
+    _, path = saved
+    data = bytearray(path.read_bytes())
+    data[200] ^= 1
+    path.write_bytes(data)
+    assert read_meta(path) == META
+    data[-FOOTER - 3] = 0
+    path.write_bytes(data)
+    with pytest.raises(CheckpointError, match="metadata are not readable"):
+        read_meta(path)
+    data[-FOOTER : -FOOTER + 8] = b"\xff" * 8  # a length beyond the beginning
+    path.write_bytes(data)
+    with pytest.raises(CheckpointError, match="metadata are not readable"):
+        read_meta(path)
+    path.write_bytes(MAGIC)
+    assert read_meta(path) == {}, "too short for an end of ours"
+    with pytest.raises(CheckpointError, match=r"cannot read .*gone\.params: No such file"):
+        read_meta(path.with_name("gone.params"))
+
+
+@pytest.fixture
+def described(tmp_path):
+    """Weights of a tiny network, and its metadata."""
+    path = write_checkpoint(tmp_path / "tiny.params")
+    return path, load_checkpoint(path)
+
+
+def test_network_is_built_from_its_description(described):
+    path, saved = described
+    model, _ = load_model(path, mx.cpu(1))
+    assert model.num_classes == 19 and all(a.context == mx.cpu(1) for a in values(model).values())
+    equal(values(model), saved.params)
+
+
+def test_weights_need_no_other_files(described):
+    path, saved = described
+    saved.meta["model"] |= {"pretrained": "/gone/backbone.params", "init": "/gone/too.params"}
+    save_checkpoint(path, saved.params, saved.meta)
+    equal(values(load_model(path)[0]), saved.params)
+
+
+@pytest.mark.parametrize(
+    ("meta", "said"),
+    [
+        ({}, "does not say which network"),
+        ({"model": "Tiny", "num_classes": 19}, "metadata model"),
+        ({"model": {"name": "Tiny", "size": 3}, "num_classes": 19}, "metadata size"),
+        ({"model": {"name": "Tiny"}}, "metadata num_classes: Field required"),
+        ({"model": {"name": "Tiny"}, "num_classes": 0}, "metadata num_classes: .*greater than 0"),
+        ({"model": {"name": "Tiny"}, "num_classes": 32768}, "metadata num_classes: .*32767"),
+        ({"model": {"name": "Tiny", "backbone": "resnet18", "aux": False}, "num_classes": 7}, "differently shaped"),
+    ],
+)
+def test_descriptions_that_are_wrong_are_named(described, meta, said):
+    path, saved = described
+    save_checkpoint(path, saved.params, meta)
+    with pytest.raises(CheckpointError, match=rf"tiny\.params .*{said}"):
+        load_model(path)
+
+
 @pytest.mark.parametrize("keep", [0.0, 0.01, 0.3, 0.9, 0.999, "trailer"])
 def test_truncated_file_is_refused(saved, keep):
     _, path = saved
@@ -108,8 +183,12 @@ def test_failed_write_leaves_the_previous_file(saved, monkeypatch, call, number)
         raise OSError(number, os.strerror(number))
 
     monkeypatch.setattr(atomic.os, call, fail)
-    with pytest.raises(CheckpointError, match="previous file is intact"):
-        save_checkpoint(path, {"a": nd.ones((1000,))}, {})
+    with pytest.raises(CheckpointError, match="previous file is intact") as caught:
+        save_checkpoint(path, {"a": nd.ones((2**19,))}, {})
+    assert (caught.value.expected == "2.0 MiB of free space") == (number == errno.ENOSPC)
+    assert caught.value.remedy.startswith("free some space" if number == errno.ENOSPC else "choose another folder")
+    with pytest.raises(CheckpointError, match="nothing was written"):
+        save_checkpoint(path.with_name("new.params"), {"a": nd.ones((1,))}, {})
     monkeypatch.undo()
     assert path.read_bytes() == before
     assert [p.name for p in path.parent.iterdir() if p.suffix == ".tmp"] == []
