@@ -51,7 +51,7 @@ format: $(STAMP_DEV) ## repair what the style check can repair
 	@$(BIN)/ruff format $(wildcard $(CODE))
 
 docs: $(STAMP_DEV) ## build the documentation as a site in site/; warnings are errors
-	@$(BIN)/mkdocs build --quiet --strict
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 	@echo "open site/index.html"
 
 tables: $(STAMP) ## write the tables of the documentation

@@ -22,7 +22,7 @@ from typing import NoReturn
 from . import __version__
 from .errors import UserError, suggest
 
-__all__ = ["COMMANDS", "Parser", "UsageError", "load_command", "main", "parse"]
+__all__ = ["COMMANDS", "Parser", "UsageError", "command_parser", "load_command", "main", "parse"]
 
 # name: (module, one line of help)
 COMMANDS = {
@@ -129,7 +129,15 @@ def _take_overrides(parser: Parser, words: Sequence[str]) -> tuple[list[str], li
     return overrides, rest
 
 
-def _command_parser(name: str, module: ModuleType) -> Parser:
+def command_parser(name: str) -> Parser:
+    """Parser of a command, with its examples.
+
+    Raises
+    ------
+    UsageError
+        If there is no such command.
+    """
+    module = load_command(name)
     parser = Parser(prog=f"mxnetseg {name}", description=module.HELP)
     if examples := getattr(module, "EXAMPLES", ""):
         parser.formatter_class = argparse.RawDescriptionHelpFormatter
@@ -152,8 +160,7 @@ def parse(words: Sequence[str]) -> tuple[ModuleType, argparse.Namespace]:
         If the command or one of its arguments is unknown or wrong.
     """
     name, *words = words
-    module = load_command(name)
-    parser = _command_parser(name, module)
+    module, parser = load_command(name), command_parser(name)
     overrides = []
     if any(action.dest == "overrides" for action in parser._actions):
         overrides, words = _take_overrides(parser, words)

@@ -1,0 +1,1 @@
+"""Training, evaluation, inference, and what they keep on disk."""
