@@ -71,7 +71,8 @@ def openvino_pass(file: bytes, batch: np.ndarray, precision: str = "fp32") -> Pa
     Raises
     ------
     ConfigError
-        If OpenVINO is not installed, or the processor has no bfloat16 (OpenVINO would take float32 without a word).
+        If OpenVINO is not installed or refuses the network, or the processor has no bfloat16 (OpenVINO would take
+        float32 without a word).
     """
     if importlib.util.find_spec("openvino") is None:
         raise ConfigError("OpenVINO is not installed", "the package openvino", "pip install openvino")
@@ -83,6 +84,10 @@ def openvino_pass(file: bytes, batch: np.ndarray, precision: str = "fp32") -> Pa
         raise ConfigError(f"OpenVINO computes in bf16 on no processor like this ({name})", "AVX512-BF16 or AMX")
     hint = "bf16" if precision == "bf16" else "f32"
     settings = {"INFERENCE_NUM_THREADS": threads(), "PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": hint}
-    compiled = core.compile_model(core.read_model(file), "CPU", settings)
+    try:
+        compiled = core.compile_model(core.read_model(file), "CPU", settings)
+    except RuntimeError as error:  # such as for DepthToSpace after a quantized concatenation, in 2026.4
+        reason = next((line for line in str(error).splitlines() if "Exception from" not in line), "unknown")
+        raise ConfigError(f"OpenVINO cannot run this network in {precision}: {reason}", "another path") from error
     request = compiled.create_infer_request()
     return lambda: request.infer([batch])[compiled.output(0)]

@@ -14,7 +14,7 @@ from mxnetseg import cli
 from mxnetseg.deploy.symbol import save_symbol
 from mxnetseg.engine.checkpoint import load_model
 from mxnetseg.errors import ConfigError
-from mxnetseg.tools import benchmark, noise
+from mxnetseg.tools import benchmark, foreign, noise
 from mxnetseg.tools.comparison import result_table
 from mxnetseg.tools.noise import Interference, Watch, doubts
 from mxnetseg.tools.paths import PATHS
@@ -220,3 +220,9 @@ def test_one_context(checkpoint):
     (job,) = jobs("tiny", "--ctx", "cpu0", "cpu1")
     with pytest.raises(ConfigError, match="one context"):
         benchmark.run_job(job)
+
+
+def test_what_openvino_refuses_is_an_error_of_that_path_alone():
+    pytest.importorskip("openvino", reason="OpenVINO is not installed: make setup-dev")
+    with pytest.raises(ConfigError, match="OpenVINO cannot run this network in int8: "):
+        foreign.openvino_pass(b"no network", np.zeros((1, 3, 8, 8), np.float32), "int8")
