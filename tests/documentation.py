@@ -40,6 +40,11 @@ class Code:
         return self.text.partition("\n")[0]
 
 
+def in_tutorial(code: Code) -> bool:
+    """Whether a page is a tutorial."""
+    return code.page.startswith("docs/tutorials/")
+
+
 def _name(path: Path) -> str:
     return path.relative_to(ROOT).as_posix()
 
@@ -65,8 +70,13 @@ def blocks(*languages: str) -> list[Code]:
 
 
 def commands() -> list[Code]:
-    """Every command once per page: in shell blocks, in inline code, and behind ``!`` in notebooks."""
-    found = [Code(line, block.page) for block in blocks(*_SHELLS) for line in lines(block.text)]
+    """Every command once per page: in shell blocks, in inline code, and behind ``!`` in notebooks.
+
+    The blocks of tutorials are not among them: `test_tutorials.py` follows these from above to below.
+    """
+    found = [
+        Code(line, block.page) for block in blocks(*_SHELLS) if not in_tutorial(block) for line in lines(block.text)
+    ]
     for path in PAGES:
         for kind, text in _cells(path):
             if kind == "code":
