@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from itertools import pairwise
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import yaml
 
 from mxnetseg.catalog import CONFIGS
 from mxnetseg.cli import main
-from mxnetseg.config import Config, apply_overrides, load_config, read_yaml
+from mxnetseg.config import Config, apply_overrides, key_names, load_config, read_yaml
 from mxnetseg.errors import ConfigError
 from mxnetseg.tools.listing import config_rows
 from mxnetseg.tools.settings import describe_keys
@@ -98,6 +99,11 @@ def test_overrides_do_not_touch_their_source():
         (["data.augment.scale=[2, 1]"], "low <= high"),
         (["schedule.name=step"], "step_epochs"),
         (["train.ema=1"], "less than 1"),
+        (["data.augment.rotate=5"], "transform gluon has no augment.rotate"),
+        (
+            ["data.transform=mmseg", "resize=[3, 4]", "data.augment.jitter=[0, 0, 0, 1]"],
+            "no resize and no augment.jitter",
+        ),
     ],
 )
 def test_wrong_override_is_explained(pairs, text):
@@ -137,6 +143,21 @@ def test_aliases_are_read_but_not_multiplied(tmp_path):
     lines += [f"{after}: &{after} [{', '.join([f'*{before}'] * 9)}]" for before, after in pairwise("abcdefghij")]
     with pytest.raises(ConfigError, match="grows to more than"):
         read_yaml(_write(tmp_path, "bomb.yaml", "\n".join(lines)))
+
+
+@pytest.mark.parametrize("text", ["", "# nothing but a comment", "---", "null"])
+def test_empty_files_are_the_defaults(text, tmp_path):
+    assert load_config(_write(tmp_path, "empty.yaml", text)) == Config()
+
+
+def test_every_key_can_be_set_by_its_name():
+    values = Config().model_dump(mode="json")
+    assert {"optimizer.lr", "data.augment.flip", "description"} <= set(key_names())
+    for key in key_names():
+        value = values
+        for part in key.split("."):
+            value = value[part]
+        assert load_config(None, [f"{key}={json.dumps(value)}"]) == Config(), key
 
 
 def test_dates_are_words(tmp_path):

@@ -136,3 +136,16 @@ def test_nothing_counted_is_not_a_score():
     metric.update(np.full((2, 2), -1), np.zeros((2, 2), np.uint8))
     assert all(np.isnan(v) for v in metric.summary().values())
     assert metric.as_dict("abc")["mIoU"] is None
+
+
+def test_names_must_be_as_many_as_the_classes():
+    with pytest.raises(DataError, match="2 class names for 3 classes"):
+        ConfusionMatrix(3).as_dict(["a", "b"])
+
+
+def test_nothing_is_counted_of_an_empty_image():
+    metric = ConfusionMatrix(3)
+    metric.update(np.zeros((0, 5), np.int32), np.zeros((0, 5), np.uint8))
+    assert metric.pixels == 0
+    with pytest.raises(DataError, match="differ in shape"):
+        metric.update(np.zeros((0, 5), np.int32), np.zeros((0, 4), np.uint8))

@@ -76,3 +76,25 @@ def test_syncbn_on_several_cpu_contexts():
         check_norm("syncbn", [mx.cpu(0), mx.cpu(1)])
     check_norm("syncbn", [mx.cpu(0)])
     check_norm("gn", [mx.cpu(0), mx.cpu(1)])
+
+
+def test_broken_driver_counts_as_no_gpu(monkeypatch):
+    def fail():
+        raise mx.MXNetError("driver")
+
+    monkeypatch.setattr(mx.context, "num_gpus", fail)
+    assert context.gpu_count() == 0
+    monkeypatch.setattr(mx.context, "num_gpus", lambda: 3)
+    assert context.gpu_count() == 3
+
+
+def test_gpu_that_is_hidden(cuda, monkeypatch):
+    monkeypatch.setattr(context, "gpu_count", lambda: 0)
+    with pytest.raises(DeviceError, match="GPU 0 does not exist") as caught:
+        resolve_contexts(["0"])
+    assert caught.value.expected == "a visible GPU (none is)" and "CUDA_VISIBLE_DEVICES" in caught.value.remedy
+
+
+@pytest.mark.parametrize("capability", ["", "[N/A]", "8", "8.x"])
+def test_capability_that_the_driver_does_not_tell_is_no_reason_to_refuse(capability):
+    check_capability(capability)

@@ -153,6 +153,9 @@ def test_wrong_class_counts_and_empty_results_are_errors(dataset, model, monkeyp
     monkeypatch.setattr(dataset, "read_label", lambda i: np.full((48, 96), -1, np.int32))
     with pytest.raises(DataError, match="no labelled pixel"):
         evaluator(dataset).evaluate(model, mx.cpu())
+    monkeypatch.setattr(dataset, "read_label", lambda i: np.full((48, 96), 19, np.int32))
+    with pytest.raises(DataError, match=f"{dataset.sample_name(0)}: label holds 19"):
+        evaluator(dataset).evaluate(model, mx.cpu())
 
 
 def test_interruption_leaves_at_once_and_the_evaluator_usable(dataset, model):
@@ -190,3 +193,10 @@ def test_images_are_dropped_when_counted(dataset, model, monkeypatch):
         model, mx.cpu(), lambda e, p: alive.append(sum(r() is not None for r in list(images)))
     )
     assert len(alive) == 40 and max(alive) <= 6
+
+
+def test_nothing_that_could_be_evaluated_is_an_error(dataset, model, tmp_path):
+    for index in range(len(dataset)):
+        damage(dataset, index, tmp_path)
+    with pytest.raises(DataError, match=r"Cityscapes \(val\): no image could be evaluated"):
+        evaluator(dataset, max_bad_samples=len(dataset)).evaluate(model, mx.cpu())

@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import math
+import re
 from types import SimpleNamespace
 
 import mxnet as mx
@@ -309,5 +310,37 @@ def test_argmax_takes_the_first_of_equals(k):
 def test_historical_scales_and_description():
     assert historical_scales("Cityscapes")[0] == historical_scales("CamVid")[0] == 0.75
     assert historical_scales("PascalVOC")[-1] == 1.75
+    assert historical_scales("GATECH") == [0.5, 0.8, 1.0, 1.2, 1.4]
     text = describe(config(protocol="gluon", base_size=2048, scales=[0.75, 1.0], flip=True), (768, 768))
     assert text == "gluon, long side 2048, window 768x768, overlap 0.333, scales 0.75 1, mirrored too"
+    assert describe(config(), (768, 768)) == "whole, image size, scales 1, not mirrored"
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({}, "all refined, 75% of their points, median 5, fixed selection"),
+        ({"n_patches": 3, "n_points": 1000}, "3 refined per scale, 1000 points, median 5, fixed selection"),
+        ({"input_size": (32, 64), "selection": "official"}, "seen at 32x64, all refined, .* official selection"),
+        ({"n_patches": 0}, "coarse view alone"),
+    ],
+)
+def test_description_of_refinement(changes, words):
+    sizes = {"scales": [(64, 128), (128, 256)], "crop_size": (64, 128), "input_size": (64, 128)}
+    text = describe(config(refine=sizes | changes), (1, 1))
+    assert re.fullmatch(f"progressive, scales 64x128 128x256, patches 64x128, {words}", text)
+
+
+@pytest.mark.parametrize("protocol", ["whole", "slide", "mmseg_slide"])
+@pytest.mark.parametrize("flip", [False, True])
+@pytest.mark.parametrize("batch", [1, 3])
+def test_forwards_are_counted_before_they_are_made(protocol, flip, batch):
+    calls = []
+
+    def network(x):
+        calls.append(x.shape[0])
+        return x[:, :2]
+
+    subject = Predictor(network, config(protocol=protocol, flip=flip, scales=[0.5, 1.5]), (24, 40), batch=batch)
+    subject.labels(image())
+    assert subject.forwards(50, 70) == len(calls)

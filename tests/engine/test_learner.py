@@ -4,21 +4,24 @@ import json
 import warnings
 
 import cv2
+import mxnet as mx
 import numpy as np
 import pytest
 from mxnet import autograd, nd
-from tiny import write_checkpoint, write_city
+from tiny import write_checkpoint, write_city, write_refinement
 
 from mxnetseg import cli
-from mxnetseg.config import RefineConfig
+from mxnetseg.config import RefineConfig, load_config
 from mxnetseg.data.refinement import RefinementTransform, unpack
 from mxnetseg.data.transforms import normalize
 from mxnetseg.engine.checkpoint import load_checkpoint, load_model
 from mxnetseg.engine.refine import RefinementLearner, load_refinement
 from mxnetseg.engine.refine.grid import Box
+from mxnetseg.engine.refine.learner import adopt_network, build_learner
 from mxnetseg.engine.refine.maps import crop, probabilities
 from mxnetseg.engine.refine.views import Fixed
 from mxnetseg.engine.weights import values
+from mxnetseg.errors import CheckpointError, ConfigError
 
 SETTINGS = {"scales": [(24, 48), (48, 96), (96, 192)], "crop_size": (24, 48), "input_size": (20, 40)}
 
@@ -197,3 +200,30 @@ def test_training_without_scales_is_explained(capsys, tmp_path, monkeypatch, che
     write_city(tmp_path / "dataset" / "Cityscapes", {"train": 2, "val": 1})
     assert cli.main(["train", "--data", "cityscapes", "--refines", str(checkpoint), "--ctx", "cpu"]) != 0
     assert "train.refines without scales" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        (["train.freeze_bn=true"], "train.freeze_bn"),
+        (["optimizer.head_lr_mult=2"], "head_lr_mult"),
+        (["eval.refine.weights=[a.params, b.params]"], "2 refinement modules to start from"),
+        (["eval.refine.scales=[[24, 48]]"], "without scales"),
+    ],
+)
+def test_settings_that_no_module_has_are_refused(checkpoint, overrides, said):
+    refine = {key: [list(s) for s in v] if key == "scales" else list(v) for key, v in SETTINGS.items()}
+    config = load_config({"train": {"refines": str(checkpoint)}, "eval": {"refine": refine}}, overrides)
+    with pytest.raises(ConfigError, match=said):
+        adopt_network(config)
+
+
+def test_module_belongs_to_a_number_of_classes(checkpoint, tmp_path):
+    config = load_config({"train": {"refines": str(checkpoint)}, "eval": {"refine": SETTINGS}})
+    with pytest.raises(ConfigError, match="has 19 classes, the data set 7"):
+        build_learner(config, 7, [mx.cpu()])
+    module = write_refinement(tmp_path / "module.params", 7)
+    with pytest.raises(CheckpointError, match="refines 7 classes, the network has 19"):
+        load_refinement(module, 19)
+    with pytest.raises(CheckpointError, match="holds no refinement module"):
+        load_refinement(checkpoint, 19)

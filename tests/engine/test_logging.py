@@ -158,6 +158,25 @@ def test_mode_never_needs_an_answer(no_login, wanted, key, expected):
     assert choose_mode(wanted) == expected
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("machine api.wandb.ai login user password secret", "online"),
+        ("machine example.org login user password secret", "offline"),
+        ("machine", "offline"),
+        (None, "offline"),
+    ],
+)
+def test_login_is_looked_for_in_netrc(no_login, tmp_path, text, expected):
+    if text:
+        (tmp_path / "netrc").write_text(text + "\n")
+    no_login.setenv("NETRC", str(tmp_path / "netrc"))
+    no_login.delenv("WANDB_BASE_URL", raising=False)
+    assert choose_mode(None) == choose_mode("online") == expected
+    no_login.setenv("WANDB_MODE", "disabled")
+    assert choose_mode(None) == "disabled"
+
+
 def test_where_the_offline_run_is_gets_told(tmp_path, no_login, capfd):
     pytest.importorskip("wandb")
     run = trainer(tmp_path, *WANDB)
@@ -176,6 +195,22 @@ def test_sweep_parameters_set_configuration_keys(no_login, fake):
     assert sweep_overrides() == {"lr": 0.003, "train.ema": 0.5}
     config = resolve_sweep(Config(), sweep_overrides())
     assert (config.optimizer.lr, config.train.ema) == (0.003, 0.5)
+
+
+def test_sweep_that_cannot_be_read_has_no_parameters(no_login, fake, caplog):
+    def fail(**_):
+        raise ConnectionError("no network")
+
+    fake.init = fail
+    no_login.setenv("WANDB_SWEEP_ID", "s1")
+    assert sweep_overrides() == {}
+    assert "no network" in caplog.text
+
+
+def test_wandb_without_pictures(tmp_path, fake):
+    trainer(tmp_path, *WANDB, "log.images=0").fit()
+    rows = [row for _, row in fake.runs[0].rows if "val/mIoU" in row]
+    assert rows and all("val/pictures" not in row and "val/confusion" in row for row in rows)
 
 
 def test_wandb_is_not_imported_unless_asked_for(tmp_path, monkeypatch):
@@ -229,3 +264,36 @@ def test_bar_on_a_terminal_of_80_columns(tmp_path):
     for value in (" 40001/80000 ", " left", "loss=2.0000", "lr=1.00e-02", "img_s=3.50", "data=10%"):
         assert value in last
     assert len(last) <= 80
+
+
+def test_full_disk_is_said_once_and_stops_nothing(tmp_path, capsys, monkeypatch):
+    log = JsonLines(tmp_path / "log.jsonl")
+
+    class Full:
+        closed = False
+
+        def write(self, _):
+            raise OSError(28, "No space left on device")
+
+        flush = fileno = close = lambda self: self.write("")
+
+    log._file.close()
+    log._file = Full()
+    for step in range(3):
+        log.write("step", {"step": step})
+        log.flush()
+    log.close()
+    said = capsys.readouterr().err
+    assert said == f"cannot write {tmp_path / 'log.jsonl'}: No space left on device; going on\n"
+
+
+def test_log_of_other_workers_is_kept_nowhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    stream = io.StringIO()
+    logger = RunLogger(None, total=2, stream=stream, progress=False)
+    logger.message("hello")
+    logger.steps([StepRow(1, 0.5, 2.0, 0.01, 3.5, 0.1)])
+    logger.steps([])
+    logger.close()
+    logger.close()
+    assert stream.getvalue() == "" and not list(tmp_path.iterdir())

@@ -171,3 +171,31 @@ def test_states_of_another_optimizer_are_refused():
         updater(net, name="sgd").load_states(update.states(), 1)
     with pytest.raises(CheckpointError, match="is missing"):
         updater(net, name="adam").load_states({}, 1)
+
+
+def test_states_of_another_network_are_refused():
+    net = network()
+    update = updater(net, name="sgd")
+    set_gradients(net, 0)
+    update.step(0.1)
+    states = update.states() | {"2.weight/0": nd.zeros((5, 5))}
+    with pytest.raises(CheckpointError, match=r"'2\.weight/0' has shape \(5, 5\), not \(2, 3\)"):
+        updater(network(), name="sgd").load_states(states, 1)
+
+
+@pytest.mark.parametrize("name", ["sgd", "nag"])
+def test_without_momentum_there_is_no_state(name):
+    nets = [network(), network()]
+    first, second = (updater(net, name=name, momentum=0) for net in nets)
+    set_gradients(nets[0], 0)
+    first.step(0.1)
+    assert first.states() == {}
+    for key, param in parameters(nets[1]).items():
+        param.set_data(values(nets[0])[key])
+    second.load_states({}, 1)
+    for net, update in zip(nets, (first, second), strict=True):
+        set_gradients(net, 1)
+        update.step(0.1)
+    assert second.updates == 2
+    for key, value in values(nets[0]).items():
+        assert (value == values(nets[1])[key]).asnumpy().all()

@@ -147,3 +147,9 @@ def test_missing_file_names_its_neighbours(path):
     with pytest.raises(CheckpointError) as caught:
         read_params_file(path.parent / "none" / "b.params")
     assert caught.value.remedy == ""
+
+
+@pytest.mark.parametrize("meta", [b"[1]", b"3", b"null", b"{", b"[" * 100_000, b"\xff"])
+def test_metadata_are_an_object(path, meta):
+    with pytest.raises(CheckpointError, match=r"a\.params is damaged: its metadata are not (an object|readable)"):
+        params_file.parse_meta(path, meta)

@@ -16,6 +16,7 @@ import faulthandler
 import importlib
 import io
 import json
+import os
 import resource
 import signal
 import subprocess
@@ -31,7 +32,8 @@ import pytest
 from .mutants import mutants
 
 TESTS = Path(__file__).resolve().parent.parent
-LIMIT = 180  # seconds after which a mutant that never ends is ended
+LIMIT = 60  # seconds of processor time after which a mutant that never ends is ended
+PATIENCE = 1800  # seconds after which one that waits for ever is
 MEMORY = 8 << 30  # bytes of address space
 
 
@@ -77,10 +79,12 @@ def live(module: types.ModuleType) -> dict[str, types.FunctionType]:
 
 def noticed(tests: Sequence[str]) -> bool:
     """Whether a test fails."""
-    options = ["-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", "-p", "no:faulthandler"]
-    faulthandler.dump_traceback_later(LIMIT, exit=True)
+    options = ["-x", "-q", "-p", "no:cacheprovider", "-p", "no:faulthandler"]
+    faulthandler.dump_traceback_later(PATIENCE, exit=True)
+    signal.setitimer(signal.ITIMER_PROF, LIMIT)
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
         code = pytest.main([*options, *(str(TESTS / test) for test in tests)])
+    signal.setitimer(signal.ITIMER_PROF, 0)
     faulthandler.cancel_dump_traceback_later()
     return code != pytest.ExitCode.OK
 
@@ -113,7 +117,8 @@ def run(name: str, step: int) -> tuple[int, int]:
     start, tried, found = 0, 0, 0
     while True:
         words = [sys.executable, "-W", "ignore", "-m", "reliability.mutation", "--serve", str(start)]
-        settings = {"cwd": TESTS, "stdout": subprocess.PIPE, "text": True}
+        environment = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+        settings = {"cwd": TESTS, "env": environment, "stdout": subprocess.PIPE, "text": True}
         begun = ""
         with (
             tempfile.TemporaryFile("w+") as said,
