@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shlex
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +35,7 @@ class Code:
 
     text: str
     page: str
+    block: bool = True
 
     @property
     def key(self) -> str:
@@ -43,6 +46,11 @@ class Code:
 def in_tutorial(code: Code) -> bool:
     """Whether a page is a tutorial."""
     return code.page.startswith("docs/tutorials/")
+
+
+def is_followed(code: Code) -> bool:
+    """Whether `test_tutorials.py` runs it, or `test_notebooks.py`."""
+    return in_tutorial(code) and code.block and not code.text.startswith(tuple(TABLE["not_followed"]))
 
 
 def _name(path: Path) -> str:
@@ -70,20 +78,17 @@ def blocks(*languages: str) -> list[Code]:
 
 
 def commands() -> list[Code]:
-    """Every command once per page: in shell blocks, in inline code, and behind ``!`` in notebooks.
-
-    The blocks of tutorials are not among them: `test_tutorials.py` follows these from above to below.
-    """
-    found = [
-        Code(line, block.page) for block in blocks(*_SHELLS) if not in_tutorial(block) for line in lines(block.text)
-    ]
+    """Every command once per page: in shell blocks, in inline code, and behind ``!`` in notebooks."""
+    found = [Code(line, block.page) for block in blocks(*_SHELLS) for line in lines(block.text)]
     for path in PAGES:
         for kind, text in _cells(path):
             if kind == "code":
                 found += [Code(line[1:].strip(), _name(path)) for line in text.splitlines() if line.startswith("!")]
             else:
                 texts = (" ".join(code.split()) for code in _INLINE.findall(_FENCE.sub("", text)))
-                found += [Code(code, _name(path)) for code in texts if re.match(rf"({_PROGRAMS}) \S", code)]
+                found += [
+                    Code(code, _name(path), block=False) for code in texts if re.match(rf"({_PROGRAMS}) \S", code)
+                ]
     return list(dict.fromkeys(found))
 
 
@@ -110,3 +115,13 @@ def mentioned_name(text: str) -> str | None:
     """Sub-command that a text like ``mxnetseg report`` mentions without giving arguments."""
     match = re.fullmatch(r"mxnetseg ([a-z][a-z-]+)", text)
     return match[1] if match else None
+
+
+def environment(folder: Path) -> dict[str, str]:
+    """Variables with which a shell finds `mxnetseg` and `python` of this environment; `folder` has the package."""
+    programs = folder / ".bin"
+    programs.mkdir(exist_ok=True)
+    for name, words in {"mxnetseg": "-W ignore -m mxnetseg ", "python": ""}.items():
+        (programs / name).write_text(f'#!/bin/sh\nexec {sys.executable} {words}"$@"\n')
+        (programs / name).chmod(0o755)
+    return os.environ | {"PATH": f"{programs}:{os.environ['PATH']}", "PYTHONPATH": str(folder), "HOME": str(folder)}

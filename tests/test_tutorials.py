@@ -6,7 +6,6 @@ A block after "Save this as `FILE`:" becomes that file; other Python blocks and 
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -18,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 import tiny
-from documentation import ROOT, lines
+from documentation import ROOT, TABLE, environment, lines
 
 pytestmark = pytest.mark.slow
 
@@ -32,8 +31,7 @@ SMALLER = {
     "val/184": "val/164",
     "train: {epochs: 10, batch_size: 8}": "train: {epochs: 2, batch_size: 4}\nlog: {images: 1}",
     "--ctx 0 1": "--ctx cpu0 cpu1 train.max_steps=1",
-    "--config synthetic/zoo": "--config synthetic/zoo data.options.train=8 data.options.val=2 train.epochs=1 "
-    "data.allow=[split-size]",
+    "train=160 data.options.val=24 train.epochs=4": "train=8 data.options.val=2 train.epochs=1 data.allow=[split-size]",
     "--size 256x512": "--size 64x128 --iterations 2 --warmup 1",
     "--size 96x192": "--size 64x96 --iterations 2 --warmup 1",
     "--precision int8": "--limit 4 --precision int8",
@@ -41,7 +39,7 @@ SMALLER = {
     "--protocol mfaranet": "--limit 1 --crop 96 --protocol mfaranet",
     "check-data cityscapes": "check-data cityscapes --ignore split-size absent-class",
 }
-SKIPPED = ("pip install", "mxnetseg demo")
+SKIPPED = tuple(TABLE["not_followed"])
 # What other pages have made before: beginnings of steps of own_data.md.
 BEFORE = {"several_devices.md": ("file", "python"), "deploy_onnx.md": ("file", "python", "mxnetseg train")}
 # Official cases whose tensors stand for the files that are converted.
@@ -99,14 +97,9 @@ def follow(step: Step, folder: Path) -> None:
         return
     runs = sorted((folder / "runs").glob("*/log.jsonl"), key=lambda path: path.stat().st_mtime)
     text = step.text.replace("<run>", runs[-1].parent.name if runs else "<run>")
-    programs = folder / ".bin"
-    programs.mkdir(exist_ok=True)
-    for name, words in {"mxnetseg": "-W ignore -m mxnetseg ", "python": ""}.items():
-        (programs / name).write_text(f'#!/bin/sh\nexec {sys.executable} {words}"$@"\n')
-        (programs / name).chmod(0o755)
     place = folder / "elsewhere" if "from runtime" in text else folder
     words = ["bash", "-c", text] if step.kind == "shell" else [sys.executable, "-c", text]
-    env = os.environ | {"PATH": f"{programs}:{os.environ['PATH']}", "PYTHONPATH": str(folder)}
+    env = environment(folder)
     done = subprocess.run(words, cwd=place, env=env, capture_output=True, text=True, timeout=1200, check=False)
     print("$", text, done.stdout, done.stderr, sep="\n")
     assert done.returncode == (1 if step.errors else 0)

@@ -12,7 +12,7 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 
 ROOT = Path(__file__).resolve().parents[2]
-_ORDER = ["first_steps", "own_data", "new_model", "several_devices", "deploy_onnx", "reproduce"]
+_ORDER = ["index", "own_data", "first_steps", "new_model", "several_devices", "deploy_onnx", "reproduce"]
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
