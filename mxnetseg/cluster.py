@@ -101,7 +101,10 @@ class Watch:
         return count.value
 
     def _run(self) -> None:
-        while not self._done.wait(1):
+        # Whoever waited long for the others to come counts as silent until its first sign of life.
+        pause = PATIENCE
+        while not self._done.wait(pause):
+            pause = 1
             if count := self._dead():
                 lost = "the scheduler" if self._watched == _SCHEDULER else f"{count} of the workers and servers"
                 error = TrainingError(

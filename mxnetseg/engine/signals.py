@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import signal
 import sys
@@ -34,7 +33,7 @@ class StopRequest:
 
     def __init__(self, alone: bool = True):
         self.signal: signal.Signals | None = None
-        self._alone, self._agreed = alone, False
+        self._alone, self._agreed, self._came = alone, False, False
         self._before: dict[int, Any] = {}
 
     def __bool__(self) -> bool:
@@ -59,11 +58,10 @@ class StopRequest:
             signal.signal(number, handler)
 
     def _handle(self, number: int, _: FrameType | None) -> None:
-        if self.signal is None:
-            self.signal = signal.Signals(number)
+        if not self._came:
+            # Another process may have been heard before: the first signal of this one still asks.
+            self._came, self.signal = True, signal.Signals(number)
             print("\nstopping after this step (again: leave at once)", file=sys.stderr, flush=True)
             return
-        # Files are replaced atomically, so there is nothing to tidy up but the workers.
-        for child in multiprocessing.active_children():
-            child.kill()
+        # Files are replaced atomically and loader workers end with their socket: there is nothing to tidy up.
         os._exit(128 + number)

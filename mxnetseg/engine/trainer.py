@@ -302,13 +302,13 @@ class Trainer:
             If a loss or the weights are not finite (the last good state is kept), or a worker is lost.
         """
         exit_code = 1
-        with self._cleanup, StopRequest(alone=self.group.size == 1) as stop:
+        with self._cleanup, StopRequest(alone=self.group.size == 1) as self._stop:
             self._open()
             try:
                 self._announce()
-                self._epochs(stop)
-                exit_code = stop.exit_code
-                return self._finish(stop)
+                self._epochs()
+                exit_code = self._stop.exit_code
+                return self._finish()
             finally:
                 self.log.close(exit_code)
 
@@ -367,37 +367,37 @@ class Trainer:
             f"step {self.position.step} of {self.paths.stem}, {len(self.dataset)} images, configuration {settings[:12]}"
         )
 
-    def _epochs(self, stop: StopRequest) -> None:
+    def _epochs(self) -> None:
         position = self.position
-        while position.step < self.total and not stop and not self._exhausted():
-            self._epoch(stop)
+        while position.step < self.total and not self._stop and not self._exhausted():
+            self._epoch()
             if position.batch >= self.batches:
-                self._end_epoch(stop)
-        if stop:
+                self._end_epoch()
+        if self._stop:
             self._save()
 
-    def _epoch(self, stop: StopRequest) -> None:
+    def _epoch(self) -> None:
         """Run the rest of this epoch, or until the last update, or until someone asks to stop."""
         position = self.position
         window: list[_Computed] = []
         number = position.batch
         for batch in self._timed():
             # The batch's memory belongs to the loader again when the next one is asked for.
-            facts = self._exchange(batch, stop)
+            facts = self._exchange(batch)
             losses = self.compute(batch, position.epoch * self.batches + number, facts[:1])
             window.append((losses, facts, list(batch.names)))
             number += 1
             if len(window) < self.accumulate and number < self.batches:
                 continue
-            self._update(window, stop)
+            self._update(window)
             window = []
-            if stop or position.step >= self.total:
+            if self._stop or position.step >= self.total:
                 return
             self._maybe_save()
 
-    def _exchange(self, batch: Batch, stop: StopRequest) -> nd.NDArray:
+    def _exchange(self, batch: Batch) -> nd.NDArray:
         """Labelled pixels of the batch over all workers, and how many of these were asked to stop; nothing waits."""
-        facts = nd.array([batch.valid, stop.signal is not None])
+        facts = nd.array([batch.valid, self._stop.signal is not None])
         self.group.add(facts, "batch")
         return facts
 
@@ -418,7 +418,7 @@ class Trainer:
                 return
             yield batch
 
-    def _update(self, window: list[_Computed], stop: StopRequest) -> None:
+    def _update(self, window: list[_Computed]) -> None:
         """Dispatch one update from gradients on their way; losses are fetched at the log interval only."""
         position = self.position
         lr = self.schedule(position.step)
@@ -433,22 +433,23 @@ class Trainer:
         self._pending.append(_Pending(losses, facts, lr, names, position.step, epoch))
         self.log.advance()
         if len(self._pending) > _IN_FLIGHT:
-            self._wait_for(self._pending[-1 - _IN_FLIGHT], stop)
+            self._wait_for(self._pending[-1 - _IN_FLIGHT])
         if position.step % self.config.train.log_interval == 0:
             self._fetch()
 
-    def _wait_for(self, update: _Pending, stop: StopRequest) -> None:
+    def _wait_for(self, update: _Pending) -> None:
         """Wait for an update, and learn whether some worker was asked to stop before it."""
         for loss in update.losses[-1]:
             loss.wait_to_read()
         if self.group.size > 1 and update.facts[1].asscalar():
-            stop.agree()
+            self._stop.agree()
 
     def _fetch(self) -> None:
         """Fetch the losses of the dispatched updates, guard against NaN and Inf, log."""
         pending, self._pending = self._pending, []
         if not pending:
             return
+        self._wait_for(pending[-1])
         means = self._means(pending)
         for p, loss in zip(pending, means, strict=True):
             if not math.isfinite(loss):
@@ -500,16 +501,16 @@ class Trainer:
             save_state(self)
         self._clock.since, self._clock.waited = time.perf_counter(), 0.0
 
-    def _end_epoch(self, stop: StopRequest) -> None:
+    def _end_epoch(self) -> None:
         position = self.position
         self._fetch()
         self.log.epoch(position.step, position.epoch + 1, position.loss_sum / max(1, position.loss_count))
         position.epoch, position.batch, position.loss_sum, position.loss_count = position.epoch + 1, 0, 0.0, 0
         interval = self.config.train.val_interval
         last = position.step >= self.total
-        if self.evaluator and interval and not stop and (position.epoch % interval == 0 or last):
+        if self.evaluator and interval and not self._stop and (position.epoch % interval == 0 or last):
             self._validate()
-        if not stop:
+        if not self._stop:
             self._save()
 
     def _validate(self) -> None:
@@ -555,8 +556,8 @@ class Trainer:
         patience = self.config.train.early_stop
         return bool(patience) and self.position.stale >= patience
 
-    def _finish(self, stop: StopRequest) -> TrainResult:
-        position, done = self.position, not stop
+    def _finish(self) -> TrainResult:
+        position, done = self.position, not self._stop
         if done:
             self._fetch()
             if position.batch:
@@ -572,9 +573,9 @@ class Trainer:
             steps=position.step,
             seconds=time.perf_counter() - self._begin,
             data_wait=self._clock.total_wait / max(self._clock.total, 1e-9),
-            exit_code=stop.exit_code,
+            exit_code=self._stop.exit_code,
         )
-        self._say_end(result, stop)
+        self._say_end(result)
         return result
 
     def _finish_inside_epoch(self) -> None:
@@ -583,7 +584,8 @@ class Trainer:
             self._validate()
         self._save()
 
-    def _say_end(self, result: TrainResult, stop: StopRequest) -> None:
+    def _say_end(self, result: TrainResult) -> None:
+        stop = self._stop
         best = {f"best/{k}": v for k, v in result.best_metrics.items()}
         skipped = [list(item) for item in getattr(self.loader, "skipped", [])]
         facts = dict(

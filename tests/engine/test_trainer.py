@@ -14,6 +14,8 @@ import pytest
 from mxnet import autograd, gluon, nd
 
 from mxnetseg.engine.checkpoint import load_checkpoint
+from mxnetseg.engine.group import Group
+from mxnetseg.engine.signals import StopRequest
 from mxnetseg.engine.weights import values
 from mxnetseg.errors import CheckpointError, ConfigError, TrainingError
 
@@ -316,6 +318,42 @@ def test_second_signal_leaves_at_once(tmp_path):
     assert subprocess.run(command, capture_output=True, timeout=120, check=False).returncode == 130
     state = load_checkpoint(next(tmp_path.rglob("*_last.state")))
     assert state.meta["position"]["step"] == 5
+
+
+class AskedElsewhere(Group):
+    """One of two workers; the other one was asked to stop before the third batch."""
+
+    size = 2
+
+    def __init__(self):
+        self.batches = 0
+
+    def add(self, array, name):
+        if name == "batch":
+            self.batches += 1
+            array[1] = self.batches >= 3
+
+
+@pytest.mark.parametrize(("images", "interval"), [(4, 100), (10, 1), (10, 2), (10, 100)])
+def test_worker_stops_when_another_was_asked(tmp_path, images, interval):
+    """However short epochs are and however often losses are fetched."""
+    run = trainer(tmp_path, "epochs=100", f"train.log_interval={interval}", count=images)
+    run.group = AskedElsewhere()
+    result = run.fit()
+    assert 3 <= result.steps <= 6
+    assert result.exit_code == 128 + signal.SIGTERM
+    assert load_checkpoint(result.state_path).meta["position"]["step"] == result.steps
+
+
+def test_own_signal_after_that_of_another_worker_still_asks(monkeypatch):
+    left = []
+    monkeypatch.setattr(os, "_exit", left.append)
+    stop = StopRequest(alone=False)
+    stop.agree()
+    stop._handle(signal.SIGINT, None)
+    assert (left, stop.exit_code) == ([], 130)
+    stop._handle(signal.SIGINT, None)
+    assert left == [130]
 
 
 @pytest.mark.parametrize("what", ["file", "folder", "auto"])
