@@ -35,7 +35,8 @@ SMALLER = {
     "--size 256x512": "--size 64x128 --iterations 2 --warmup 1",
     "--size 96x192": "--size 64x96 --iterations 2 --warmup 1",
     "--precision int8": "--limit 4 --precision int8",
-    "eval --checkpoint weights/ocr/": "eval --limit 1 --scales 256-128,512-256 --checkpoint weights/ocr/",
+    "eval --checkpoint weights/ocr/": "eval --limit 1 --scales 32-16,64-32,128-64,256-128 --crop_size 32 16 "
+    "--input_size 32 16 --checkpoint weights/ocr/",
     "--protocol mfaranet": "--limit 1 --crop 96 --protocol mfaranet",
     "check-data cityscapes": "check-data cityscapes --ignore split-size absent-class",
 }
