@@ -10,7 +10,7 @@ from mxnet.gluon import nn
 
 from ..registry import MODELS
 from .base import SegmentationModel
-from .layers import ASPPModule, ConvModule2d, FCNHead, NormLayer
+from .layers import ASPPModule, ConvModule2d, FCNHead, NormLayer, concat
 
 __all__ = ["ACFHead", "ACFModule", "ACFNet"]
 
@@ -89,7 +89,7 @@ class ACFHead(gluon.HybridBlock):
     def hybrid_forward(self, F: Any, x: Any) -> tuple[Any, Any]:
         x = self.aspp(x)
         coarse = self.coarse_head(x)
-        return self.head(F.concat(x, self.acf(x, coarse), dim=1)), coarse
+        return self.head(concat(F, x, self.acf(x, coarse))), coarse
 
 
 class ACFModule(gluon.HybridBlock):

@@ -10,7 +10,7 @@ from mxnet.gluon import nn
 
 from ..registry import MODELS
 from .base import SegmentationModel
-from .layers import ConvModule2d, FCNHead, NormLayer, resize_like, warp
+from .layers import ConvModule2d, FCNHead, NormLayer, concat, resize_like, warp
 
 __all__ = ["AlignBlock", "AlignCM", "AlignFA", "AlignHead", "AlignSeg", "RCBlock"]
 
@@ -118,8 +118,8 @@ class AlignCM(gluon.HybridBlock):
     def hybrid_forward(self, F: Any, x: Any) -> Any:
         context = self.conv1x1(F.contrib.AdaptiveAvgPooling2D(x, output_size=3))
         context, local = resize_like(F, context, x), self.conv3x3(x)
-        flow = self.delta(F.concat(context, local, dim=1))
-        return F.concat(warp(F, context, flow), local, dim=1)
+        flow = self.delta(concat(F, context, local))
+        return concat(F, warp(F, context, flow), local)
 
 
 class AlignBlock(gluon.HybridBlock):
@@ -168,7 +168,7 @@ class AlignFA(gluon.HybridBlock):
 
     def hybrid_forward(self, F: Any, high: Any, low: Any) -> Any:
         high = resize_like(F, high, low)
-        flows = self.delta(F.concat(high, low, dim=1))
+        flows = self.delta(concat(F, high, low))
         low_flow, high_flow = (F.slice_axis(flows, axis=1, begin=i, end=i + 2) for i in (0, 2))
         return warp(F, low, low_flow) + warp(F, high, high_flow)
 

@@ -9,7 +9,7 @@ from mxnet.gluon import nn
 
 from ..registry import MODELS
 from .base import SegmentationModel
-from .layers import ConvModule2d, FCNHead, NormLayer, resize_like
+from .layers import ConvModule2d, FCNHead, NormLayer, concat, resize_like
 from .layers.pool import global_mean, weigh
 
 __all__ = ["AttaHead", "AttaNet", "AttentionFusionModule", "StripAttentionModule"]
@@ -102,7 +102,7 @@ class AttentionFusionModule(gluon.HybridBlock):
 
     def hybrid_forward(self, F: Any, high: Any, low: Any) -> Any:
         low = self.conv3x3_low(low)
-        both = self.conv1x1_1(F.concat(resize_like(F, high, low), low, dim=1))
+        both = self.conv1x1_1(concat(F, resize_like(F, high, low), low))
         weight = self.conv1x1_2(global_mean(F, both))
         high = weigh(F, self.conv3x3_high(high), weight)
         return resize_like(F, high, low) + weigh(F, low, 1 - weight)

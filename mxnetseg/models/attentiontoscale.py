@@ -10,7 +10,7 @@ from mxnet.gluon import nn
 
 from ..registry import MODELS
 from .base import SegmentationModel
-from .layers import AuxHead, ConvModule2d, FCNHead, NormLayer, resize_like, shrunken_size
+from .layers import AuxHead, ConvModule2d, FCNHead, NormLayer, concat, resize_like, shrunken_size
 from .layers.pool import weigh
 
 __all__ = ["AttentionHead", "AttentionToScale"]
@@ -88,7 +88,7 @@ class AttentionHead(gluon.HybridBlock):
 
     def hybrid_forward(self, F: Any, full: Any, half: Any) -> Any:
         half = resize_like(F, half, full)
-        of_full, of_half = self._weights(F, self.conv1x1(self.conv3x3(F.concat(full, half, dim=1))))
+        of_full, of_half = self._weights(F, self.conv1x1(self.conv3x3(concat(F, full, half))))
         return weigh(F, self.seg_head(full), of_full) + weigh(F, self.seg_head(half), of_half)
 
     def _weights(self, F: Any, score: Any) -> tuple[Any, Any]:

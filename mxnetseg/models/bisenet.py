@@ -10,7 +10,7 @@ from mxnet.gluon import nn
 
 from ..registry import MODELS
 from .base import SegmentationModel
-from .layers import ConvModule2d, FCNHead, GlobalFlow, NormLayer, resize_like
+from .layers import ConvModule2d, FCNHead, GlobalFlow, NormLayer, concat, resize_like
 from .layers.pool import global_mean, weigh
 
 __all__ = ["ARModule", "BiSeNetHead", "BiSeNetR", "BiSeNetX", "FFModule", "SpatialPath"]
@@ -200,7 +200,7 @@ class FFModule(gluon.HybridBlock):
         self.conv1x1_2 = ConvModule2d(channels, 1, in_channels=inner, norm_layer=norm_layer, activation="sigmoid")
 
     def hybrid_forward(self, F: Any, spatial: Any, context: Any) -> Any:
-        x = self.proj(F.concat(spatial, context, dim=1))
+        x = self.proj(concat(F, spatial, context))
         return weigh(F, x, self.conv1x1_2(self.conv1x1_1(global_mean(F, x)))) + x
 
 

@@ -11,7 +11,7 @@ from mxnet.gluon import nn
 from ..registry import MODELS
 from .base import SegmentationModel
 from .bisenet import ARModule, SpatialPath
-from .layers import ConvModule2d, FCNHead, NormLayer, double_like
+from .layers import ConvModule2d, FCNHead, NormLayer, concat, double_like
 from .layers.pool import global_mean, weigh
 
 __all__ = ["AttentionFusion", "BiSeNetV1", "ContextPath"]
@@ -122,5 +122,5 @@ class AttentionFusion(gluon.HybridBlock):
         self.attention = attention
 
     def hybrid_forward(self, F: Any, spatial: Any, context: Any) -> Any:
-        x = self.proj(F.concat(spatial, context, dim=1))
+        x = self.proj(concat(F, spatial, context))
         return weigh(F, x, self.attention(global_mean(F, x))) + x

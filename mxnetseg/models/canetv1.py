@@ -18,6 +18,7 @@ from .layers import (
     GlobalFlow,
     NormLayer,
     adaptive_avg_pool_like,
+    concat,
     resize_like,
     shrunken_size,
 )
@@ -125,7 +126,7 @@ class CANetv1Head(gluon.HybridBlock):
             flows.append(flow(c4, flows[-1]))
         project = self.selection if self._attention else self.proj
         context = resize_like(F, self.drop(project(F.add_n(*flows))), c1)
-        return self.seg_head(self.conv3x3(F.concat(context, self.decoder(c1), dim=1)))
+        return self.seg_head(self.conv3x3(concat(F, context, self.decoder(c1))))
 
 
 class _Flow(gluon.HybridBlock):
@@ -143,7 +144,7 @@ class _Flow(gluon.HybridBlock):
         raise NotImplementedError
 
     def hybrid_forward(self, F: Any, x: Any, previous: Any) -> Any:
-        pooled = adaptive_avg_pool_like(F, F.concat(x, previous, dim=1), shrunken_size(F, x, self._stride))
+        pooled = adaptive_avg_pool_like(F, concat(F, x, previous), shrunken_size(F, x, self._stride))
         return resize_like(F, self.context(F, pooled), x)
 
 

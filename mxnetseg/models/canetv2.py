@@ -10,7 +10,7 @@ from mxnet.gluon import nn
 
 from ..registry import MODELS
 from .base import SegmentationModel
-from .layers import ConvModule2d, FCNHead, GlobalFlow, NormLayer, resize_like
+from .layers import ConvModule2d, FCNHead, GlobalFlow, NormLayer, concat, resize_like
 from .layers.pool import weigh
 
 __all__ = ["CANetv2", "CANetv2Bottleneck", "CANetv2Head", "EncoderDecoder"]
@@ -89,9 +89,9 @@ class CANetv2Head(gluon.HybridBlock):
     def hybrid_forward(self, F: Any, c4: Any, c3: Any) -> Any:
         deep = self.comp_c4(c4)
         maps = [self.ed1(deep), self.ed2(deep), self.ed3(deep), self.comp_c3(c3)]
-        weights = F.softmax(self.conv2(self.conv1(F.concat(*maps, dim=1))), axis=1)
+        weights = F.softmax(self.conv2(self.conv1(concat(F, *maps))), axis=1)
         weighted = [weigh(F, x, F.slice_axis(weights, axis=1, begin=i, end=i + 1)) for i, x in enumerate(maps)]
-        return self.seg(F.concat(F.add_n(*weighted), self.gap(c4), dim=1))
+        return self.seg(concat(F, F.add_n(*weighted), self.gap(c4)))
 
 
 class EncoderDecoder(gluon.HybridBlock):

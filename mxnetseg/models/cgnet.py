@@ -12,7 +12,7 @@ from mxnet.gluon import nn
 from ..registry import MODELS
 from .backbones.mobilenetv3 import SqueezeExcite
 from .base import SegmentationModel
-from .layers import ConvModule2d, NormLayer, NormPReLU, PReLU
+from .layers import ConvModule2d, NormLayer, NormPReLU, PReLU, concat
 from .layers.pool import halved
 
 __all__ = ["CGNet", "ContextGuided", "ContextGuidedDown"]
@@ -54,11 +54,11 @@ class CGNet(SegmentationModel):
 
     def maps(self, F: Any, x: Any) -> Iterator[Any]:
         half = halved(F, x)
-        y = self.b1(F.concat(self.level1_2(self.level1_1(self.level1_0(x))), half, dim=1))
+        y = self.b1(concat(F, self.level1_2(self.level1_1(self.level1_0(x))), half))
         down = self.level2_0(y)
-        y = self.bn_prelu_2(F.concat(self.level2(down), down, halved(F, half), dim=1))
+        y = self.bn_prelu_2(concat(F, self.level2(down), down, halved(F, half)))
         down = self.level3_0(y)
-        y = self.bn_prelu_3(F.concat(down, self.level3(down), dim=1))
+        y = self.bn_prelu_3(concat(F, down, self.level3(down)))
         yield self.classifier(self.drop(y) if self.drop else y)
 
 
@@ -88,7 +88,7 @@ class ContextGuided(gluon.HybridBlock):
 
     def hybrid_forward(self, F: Any, x: Any) -> Any:
         y = self.conv1x1(x)
-        return x + self.F_glo(self.bn_prelu(F.concat(self.F_loc(y), self.F_sur(y), dim=1)))
+        return x + self.F_glo(self.bn_prelu(concat(F, self.F_loc(y), self.F_sur(y))))
 
 
 class ContextGuidedDown(gluon.HybridBlock):
@@ -117,7 +117,7 @@ class ContextGuidedDown(gluon.HybridBlock):
 
     def hybrid_forward(self, F: Any, x: Any) -> Any:
         y = self.conv1x1(x)
-        return self.F_glo(self.reduce(self.act(self.bn(F.concat(self.F_loc(y), self.F_sur(y), dim=1)))))
+        return self.F_glo(self.reduce(self.act(self.bn(concat(F, self.F_loc(y), self.F_sur(y))))))
 
 
 def _module(channels: int, in_channels: int, kernel: int, norm: NormLayer, strides: int = 1) -> ConvModule2d:

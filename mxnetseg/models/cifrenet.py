@@ -11,7 +11,7 @@ from mxnet.gluon import nn
 from ..registry import MODELS
 from .backbones.cifrenet_mobilenet import InvertedBottleneck
 from .base import SegmentationModel
-from .layers import ConvModule2d, NormLayer, PReLU, resize_like
+from .layers import ConvModule2d, NormLayer, PReLU, concat, resize_like
 from .layers.pool import global_mean, weigh
 from .layers.shuffle import shuffle_channels
 
@@ -124,7 +124,7 @@ class ContextIntegration(gluon.HybridBlock):
         small = self.conv_small(x)
         middle = self.conv_middle(small)
         larger = self.conv_larger(middle)
-        return F.concat(small + middle + larger, resize_like(F, self.pool(global_mean(F, x)), x), dim=1)
+        return concat(F, small + middle + larger, resize_like(F, self.pool(global_mean(F, x)), x))
 
 
 class DenseSemanticPyramid(gluon.HybridBlock):
@@ -163,7 +163,7 @@ class DenseSemanticPyramid(gluon.HybridBlock):
     def hybrid_forward(self, F: Any, x: Any) -> Any:
         y = self.down(x)
         pooled = resize_like(F, self.pool(global_mean(F, y)), y)
-        y = F.concat(*(branch(y) for branch in self.branches), pooled, dim=1)
+        y = concat(F, *(branch(y) for branch in self.branches), pooled)
         return self.act(shuffle_channels(F, y, self.groups) + x)
 
 

@@ -10,7 +10,7 @@ from mxnet.gluon import nn
 
 from ..registry import MODELS
 from .base import SegmentationModel
-from .layers import ASPPModule, ConvModule2d, NormLayer, resize_like
+from .layers import ASPPModule, ConvModule2d, NormLayer, concat, resize_like
 
 __all__ = ["DeepLabv3bPlus", "DeepLabv3bPlusHead"]
 
@@ -81,5 +81,5 @@ class DeepLabv3bPlusHead(gluon.HybridBlock):
 
     def hybrid_forward(self, F: Any, c1: Any, c4: Any) -> Any:
         low = self.c1_block(c1)
-        x = F.concat(low, resize_like(F, self.aspp(c4), low), dim=1)
+        x = concat(F, low, resize_like(F, self.aspp(c4), low))
         return self.conv3(self.conv2(self.conv1(x)))

@@ -10,7 +10,7 @@ from mxnet.gluon import nn
 
 from ..registry import MODELS
 from .base import SegmentationModel
-from .layers import ASPPModule, ConvModule2d, FCNHead, NormLayer, resize_like
+from .layers import ASPPModule, ConvModule2d, FCNHead, NormLayer, concat, resize_like
 
 __all__ = ["DeepLabv3PlusHead", "DeepLabv3PlusR", "DeepLabv3PlusX"]
 
@@ -125,5 +125,5 @@ class DeepLabv3PlusHead(gluon.HybridBlock):
 
     def hybrid_forward(self, F: Any, c1: Any, c4: Any) -> Any:
         low = self.conv_c1(c1)
-        x = self.conv3x3(F.concat(low, resize_like(F, self.aspp(c4), low), dim=1))
+        x = self.conv3x3(concat(F, low, resize_like(F, self.aspp(c4), low)))
         return self.head(self.drop(x))

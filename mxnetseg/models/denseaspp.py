@@ -10,7 +10,7 @@ from mxnet.gluon import nn
 
 from ..registry import MODELS
 from .base import SegmentationModel
-from .layers import ConvModule2d, FCNHead, NormLayer
+from .layers import ConvModule2d, FCNHead, NormLayer, concat
 
 __all__ = ["DenseASPP", "DenseASPPHead", "DenseASPPModule"]
 
@@ -110,8 +110,8 @@ class DenseASPPModule(gluon.HybridBlock):
         self.drop = nn.Dropout(0.5)
 
     def hybrid_forward(self, F: Any, x: Any) -> Any:
-        x = F.concat(x, self.dilate1(x), dim=1)
+        x = concat(F, x, self.dilate1(x))
         for i in range(1, self._units):
             squeeze, dilate = getattr(self, f"trans{i}"), getattr(self, f"dilate{i + 1}")
-            x = F.concat(x, dilate(squeeze(x)), dim=1)
+            x = concat(F, x, dilate(squeeze(x)))
         return self.drop(self.projection(x))

@@ -10,7 +10,7 @@ from mxnet.gluon import nn
 
 from ..registry import MODELS
 from .base import SegmentationModel
-from .layers import ConvModule2d, GlobalFlow, NormLayer, resize_like
+from .layers import ConvModule2d, GlobalFlow, NormLayer, concat, resize_like
 from .layers.pool import global_mean, weigh
 
 __all__ = [
@@ -190,7 +190,7 @@ class ChannelAttentionBlock(gluon.HybridBlock):
         self.fc.add(nn.Dense(channels, in_units=channels), nn.Activation("sigmoid"))
 
     def hybrid_forward(self, F: Any, low: Any, high: Any) -> Any:
-        weight = self.fc(F.concat(global_mean(F, low), global_mean(F, high), dim=1))
+        weight = self.fc(concat(F, global_mean(F, low), global_mean(F, high)))
         return weigh(F, low, F.reshape(weight, shape=(0, 0, 1, 1))) + high
 
 

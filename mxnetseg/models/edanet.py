@@ -11,7 +11,7 @@ from mxnet.gluon import nn
 from ..registry import MODELS
 from .base import SegmentationModel
 from .erfnet import factorized_pair
-from .layers import ConvModule2d, NormLayer, PooledDownsample
+from .layers import ConvModule2d, NormLayer, PooledDownsample, concat
 
 __all__ = ["EDAModule", "EDANet"]
 
@@ -80,4 +80,4 @@ class EDAModule(gluon.HybridBlock):
         y = F.relu(self.bn0(self.conv1x1(x)))
         y = F.relu(self.bn1(self.conv1x3_1(self.conv3x1_1(y))))
         y = F.relu(self.bn2(self.conv1x3_2(self.conv3x1_2(y))))
-        return F.concat(self.drop(y), x, dim=1)
+        return concat(F, self.drop(y), x)

@@ -10,7 +10,7 @@ from mxnet.gluon import nn
 
 from ..registry import MODELS
 from .base import SegmentationModel
-from .layers import Activation, ConvModule2d, ConvTransposeModule2d, NormLayer, PooledDownsample
+from .layers import Activation, ConvModule2d, ConvTransposeModule2d, NormLayer, PooledDownsample, concat
 from .layers.pool import first_maxima, unpool
 
 __all__ = ["Bottleneck", "DownBottleneck", "ENet", "UpBottleneck"]
@@ -148,7 +148,7 @@ class DownBottleneck(gluon.HybridBlock):
     def hybrid_forward(self, F: Any, x: Any) -> Any:
         y = self.drop(self.ext_conv3(self.ext_conv2(self.ext_conv1(x))))
         empty = F.zeros_like(F.slice_axis(y, axis=1, begin=0, end=self._appended))
-        return self.act(F.concat(self.pool(x), empty, dim=1) + y)
+        return self.act(concat(F, self.pool(x), empty) + y)
 
 
 class UpBottleneck(gluon.HybridBlock):

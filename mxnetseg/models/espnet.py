@@ -12,7 +12,7 @@ from mxnet.gluon import nn
 from ..errors import ConfigError, suggest
 from ..registry import MODELS
 from .base import SegmentationModel
-from .layers import ConvModule2d, NormLayer, NormPReLU, PReLU
+from .layers import ConvModule2d, NormLayer, NormPReLU, PReLU, concat
 from .layers.pool import halved
 
 __all__ = ["ESP", "ESPDown", "ESPEncoder", "ESPNet", "ESPNetC"]
@@ -84,10 +84,10 @@ class ESPNet(SegmentationModel):
     def maps(self, F: Any, x: Any) -> Iterator[Any]:
         *skips, quarter, scores = self.encoder(x)
         y = F.slice_like(self.up_l3(self.br(scores)), F.BlockGrad(quarter), axes=(2, 3))
-        y = self.combine_l2_l3(F.concat(self.level3_C(quarter), y, dim=1))
+        y = self.combine_l2_l3(concat(F, self.level3_C(quarter), y))
         half = skips[self._skip]
         y = F.slice_like(self.up_l2(y), F.BlockGrad(half), axes=(2, 3))
-        yield self.classifier(self.conv(F.concat(y, half, dim=1)))
+        yield self.classifier(self.conv(concat(F, y, half)))
 
 
 class ESPEncoder(gluon.HybridBlock):
@@ -120,11 +120,11 @@ class ESPEncoder(gluon.HybridBlock):
 
     def hybrid_forward(self, F: Any, x: Any) -> tuple[Any, ...]:
         half, level1 = halved(F, x), self.level1(x)
-        b1 = self.b1(F.concat(level1, half, dim=1))
+        b1 = self.b1(concat(F, level1, half))
         down = self.level2_0(b1)
-        b2 = self.b2(F.concat(self.level2(down), down, halved(F, half), dim=1))
+        b2 = self.b2(concat(F, self.level2(down), down, halved(F, half)))
         down = self.level3_0(b2)
-        b3 = self.b3(F.concat(down, self.level3(down), dim=1))
+        b3 = self.b3(concat(F, down, self.level3(down)))
         return level1, b1, b2, self.classifier(b3)
 
 
@@ -146,7 +146,7 @@ class _Pyramid(gluon.HybridBlock):
         levels = [self.d1(x), self.d2(x)]
         for conv in (self.d4, self.d8, self.d16):
             levels.append(levels[-1] + conv(x))
-        return F.concat(*levels, dim=1)
+        return concat(F, *levels)
 
 
 class ESPDown(_Pyramid):

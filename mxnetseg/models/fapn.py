@@ -8,7 +8,7 @@ from mxnet import gluon
 
 from ..registry import MODELS
 from .base import SegmentationModel
-from .layers import ConvModule2d, FCNHead, ModulatedDeformableConv2d, NormLayer, resize_like
+from .layers import ConvModule2d, FCNHead, ModulatedDeformableConv2d, NormLayer, concat, resize_like
 from .layers.pool import global_mean, weigh
 
 __all__ = ["FaPN", "FaPNHead", "FeatureAlign", "FeatureSelection"]
@@ -114,8 +114,8 @@ class FeatureAlign(gluon.HybridBlock):
     def hybrid_forward(self, F: Any, high: Any, low: Any) -> Any:
         low = self.fsm(low)
         high = resize_like(F, high, low)
-        offset = self.offset(F.concat(low, high, dim=1))
-        return F.relu(self.align(F.concat(high, offset, dim=1))) + low
+        offset = self.offset(concat(F, low, high))
+        return F.relu(self.align(concat(F, high, offset))) + low
 
 
 class FeatureSelection(gluon.HybridBlock):

@@ -9,7 +9,7 @@ from mxnet.gluon import nn
 
 from ..registry import MODELS
 from .base import SegmentationModel
-from .layers import ConvModule2d, FCNHead, NormLayer, PPModule, resize_like
+from .layers import ConvModule2d, FCNHead, NormLayer, PPModule, concat, resize_like
 
 __all__ = ["DenseFeaturePyramid", "GFFHead", "GFFNet"]
 
@@ -120,11 +120,11 @@ class DenseFeaturePyramid(gluon.HybridBlock):
         self.head = FCNHead(num_classes, 5 * capacity, norm_layer, channels=capacity)
 
     def hybrid_forward(self, F: Any, pooled: Any, r1: Any, r2: Any, r3: Any, r4: Any) -> Any:
-        o4 = self.blk_4(F.concat(pooled, r4, dim=1))
-        o3 = self.blk_3(F.concat(o4, r3, pooled, dim=1))
-        o2 = self.blk_2(F.concat(o3, r2, o4, pooled, dim=1))
-        o1 = self.blk_1(F.concat(o2, r1, o3, o4, pooled, dim=1))
-        return self.head(F.concat(pooled, o4, o3, o2, o1, dim=1))
+        o4 = self.blk_4(concat(F, pooled, r4))
+        o3 = self.blk_3(concat(F, o4, r3, pooled))
+        o2 = self.blk_2(concat(F, o3, r2, o4, pooled))
+        o1 = self.blk_1(concat(F, o2, r1, o3, o4, pooled))
+        return self.head(concat(F, pooled, o4, o3, o2, o1))
 
 
 def _fuse(F: Any, gates: dict[int, Any], levels: dict[int, Any]) -> dict[int, Any]:

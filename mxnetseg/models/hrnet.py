@@ -9,7 +9,7 @@ from mxnet.gluon import nn
 
 from ..registry import MODELS
 from .base import SegmentationModel
-from .layers import ConvModule2d, NormLayer, resize_like
+from .layers import ConvModule2d, NormLayer, concat, resize_like
 
 __all__ = ["HRNet", "HRNetHead"]
 
@@ -76,4 +76,4 @@ class HRNetHead(gluon.HybridBlock):
 
     def hybrid_forward(self, F: Any, c1: Any, *deeper: Any) -> Any:
         maps = [c1, *(resize_like(F, c, c1, self._align_corners) for c in deeper)]
-        return self.conv2(self.conv1(F.concat(*maps, dim=1)))
+        return self.conv2(self.conv1(concat(F, *maps)))

@@ -11,7 +11,7 @@ from mxnet.gluon import nn
 
 from ..registry import MODELS
 from .base import SegmentationModel
-from .layers import ConvModule2d, NormLayer, resize_like, set_momentum
+from .layers import ConvModule2d, NormLayer, concat, resize_like, set_momentum
 
 __all__ = ["HRNetOCR", "OCRHead", "ObjectAttention", "gather_regions"]
 
@@ -70,7 +70,7 @@ class HRNetOCR(SegmentationModel):
     def maps(self, F: Any, x: Any) -> Iterator[Any]:
         first, *others = self.backbone(x)
         maps = [first, *(resize_like(F, c, first, self.align_corners) for c in others)]
-        features = F.concat(*maps, dim=1)
+        features = concat(F, *maps)
         regions = self.aux_head(features)
         yield self.head(features, regions)
         yield regions
@@ -109,7 +109,7 @@ class OCRHead(gluon.HybridBlock):
         pixels = self.pixels(features)
         objects = gather_regions(F, pixels, regions)
         context = self.attention(pixels, objects)
-        return self.classifier(self.drop(self.fuse(F.concat(context, pixels, dim=1))))
+        return self.classifier(self.drop(self.fuse(concat(F, context, pixels))))
 
 
 def gather_regions(F: Any, pixels: Any, regions: Any) -> Any:

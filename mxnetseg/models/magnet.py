@@ -13,7 +13,7 @@ from mxnet.gluon import nn
 
 from ..registry import MODELS
 from .base import SegmentationModel, small_initializer
-from .layers import Activation, NormLayer, resize_like, set_momentum
+from .layers import Activation, NormLayer, concat, resize_like, set_momentum
 
 __all__ = ["MagNetFPN", "MagNetPSP", "PyramidHead", "UpsamplingPSPHead"]
 
@@ -91,7 +91,7 @@ class PyramidHead(gluon.HybridBlock):
             levels.append(level + resize_like(F, levels[-1], level, False) if levels else level)
         smooth = [layers(level) for layers, level in zip(self.smooths, levels, strict=True)]
         resized = [resize_like(F, level, smooth[-1], False) for level in smooth[:-1]]
-        return self.classifier(F.concat(*resized, smooth[-1], dim=1))
+        return self.classifier(concat(F, *resized, smooth[-1]))
 
 
 @MODELS.register(
@@ -173,7 +173,7 @@ class UpsamplingPSPHead(gluon.HybridBlock):
             resize_like(F, conv(F.contrib.AdaptiveAvgPooling2D(x, output_size=bins)), x, False)
             for conv, bins in zip(self.pools, self.bins, strict=True)
         ]
-        x = self.drop(F.relu(self.bottleneck(F.concat(*pooled, x, dim=1))))
+        x = self.drop(F.relu(self.bottleneck(concat(F, *pooled, x))))
         for up in self.ups:
             x = up(resize_like(F, x, _twice(F, x), False))
         return self.classifier(x)

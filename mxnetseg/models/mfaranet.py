@@ -12,7 +12,7 @@ from mxnet.gluon import nn
 from ..errors import ConfigError
 from ..registry import MODELS
 from .base import SegmentationModel, small_initializer
-from .layers import ConvModule2d, NormLayer, resize_like, warp
+from .layers import ConvModule2d, NormLayer, concat, resize_like, warp
 from .layers.mode import building_for_inference
 from .mlmsnet import classifier
 
@@ -273,10 +273,10 @@ class StageFlow(gluon.HybridBlock):
 
     def hybrid_forward(self, F: Any, low: Any, high: Any) -> Any:
         high, low = resize_like(F, self.channel_change1(high), low), self.channel_change2(low)
-        flow = self.offset_map(F.concat(*((high, low) if self._high_first else (low, high)), dim=1))
+        flow = self.offset_map(concat(F, *((high, low) if self._high_first else (low, high))))
         # One unit is 1 / side of the range from -1 to 1, in which side - 1 pixels have their centres.
         right, down = (self._last(F, flow, axis) for axis in (3, 2))
-        unit = F.concat(*(last / (2 * (last + 1)) for last in (right, down)), dim=1)
+        unit = concat(F, *(last / (2 * (last + 1)) for last in (right, down)))
         return F.broadcast_mul(flow, F.BlockGrad(unit))
 
     @staticmethod

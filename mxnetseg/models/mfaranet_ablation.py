@@ -9,7 +9,7 @@ from mxnet.gluon import nn
 
 from ..errors import ConfigError, suggest
 from ..registry import MODELS
-from .layers import ConvModule2d, NormLayer, resize_like
+from .layers import ConvModule2d, NormLayer, concat, resize_like
 from .mfaranet import RecursiveAligner
 
 __all__ = ["MFARANetAblation"]
@@ -101,7 +101,7 @@ class MFARANetAblation(RecursiveAligner):
         aligned = self.bring_together(F, self.pyramid(F, self.backbone(x)))
         scores = (self._part("multi_loss_head", i)(w) for i, w in enumerate(aligned))
         if self.kind == "concat":
-            yield self.score_head(F.concat(*aligned, dim=1))
+            yield self.score_head(concat(F, *aligned))
         else:
             scores = list(scores)
             yield self.fuse(scores, aligned, (1, 2, 3, 4))

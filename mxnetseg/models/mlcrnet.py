@@ -10,7 +10,7 @@ from mxnet.gluon import nn
 
 from ..registry import MODELS
 from .base import SegmentationModel
-from .layers import ConvModule2d, NormLayer, resize_like
+from .layers import ConvModule2d, NormLayer, concat, resize_like
 from .layers.pool import global_mean
 from .layers.resize import size_of
 
@@ -87,7 +87,7 @@ class MLCRHead(gluon.HybridBlock):
         for i, (low, like) in enumerate(((c3, c2), (c2, c1), (c1, twice))):
             maps.append(self.cls_head[i](levels[i]))
             levels.append(resize_like(F, self.context_refine[i + 1](levels[i], low, maps[i]), like))
-        everything = F.concat(*(resize_like(F, x, c1, align_corners=False) for x in levels), dim=1)
+        everything = concat(F, *(resize_like(F, x, c1, align_corners=False) for x in levels))
         return self.cls_head[3](everything), *maps
 
 
@@ -129,7 +129,7 @@ class MLCRBlock(gluon.HybridBlock):
     def contexts(self, F: Any, high: Any, low: Any, scores: Any) -> tuple[Any, ...]:
         """Squeezed maps, local (N, K, h, w), image (N, C, 1) and semantic context (N, C, K)."""
         low, high = self.squeeze_l(low), self.squeeze_h(high)
-        local = self.l_branch(F.concat(low, high, dim=1))
+        local = self.l_branch(concat(F, low, high))
         image = F.reshape(self.g_branch(high), shape=(0, 0, -1))
         where = F.softmax(F.reshape(scores, shape=(0, 0, -1)), axis=-1)
         semantic = F.batch_dot(F.reshape(high, shape=(0, 0, -1)), where, transpose_b=True)

@@ -11,7 +11,7 @@ from mxnet.gluon import nn
 from ..registry import MODELS
 from .backbones.mobilenetv3 import make_divisible
 from .base import SegmentationModel
-from .layers import Activation, ConvModule2d, NormLayer
+from .layers import Activation, ConvModule2d, NormLayer, concat
 from .layers.pool import global_mean, weigh
 
 __all__ = ["BatchNormAttention", "BottleneckAttention", "MLMSHead", "MLMSNet", "MLMSNetv2", "MultiScaleFusion"]
@@ -173,7 +173,7 @@ class MLMSHead(gluon.HybridBlock):
     def hybrid_forward(self, F: Any, *levels: Any) -> Any:
         if self._levels:
             levels = [fuse(x) for fuse, x in zip(self._levels, levels, strict=True)]
-        x = F.concat(*levels, dim=1)
+        x = concat(F, *levels)
         return self.cls(self.mlf(x) if self.mlf else x)
 
 
@@ -200,7 +200,7 @@ class MultiScaleFusion(gluon.HybridBlock):
         self.fuse = ConvModule2d(channels, 1, in_channels=4 * in_channels, norm_layer=norm_layer)
 
     def hybrid_forward(self, F: Any, x: Any) -> Any:
-        x = F.concat(x, *(block(x) for block in self.blocks), dim=1)
+        x = concat(F, x, *(block(x) for block in self.blocks))
         return self.fuse(weigh(F, x, self.atten(x)))
 
 

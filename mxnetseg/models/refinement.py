@@ -8,7 +8,7 @@ from gluoncv.model_zoo.resnetv1b import BottleneckV1b
 from mxnet import gluon, init
 from mxnet.gluon import nn
 
-from .layers import ConvModule2d, NormLayer, set_momentum
+from .layers import ConvModule2d, NormLayer, concat, set_momentum
 
 __all__ = ["RefinementModule"]
 
@@ -39,7 +39,7 @@ class RefinementModule(gluon.HybridBlock):
         set_momentum(self, 0.99)
 
     def hybrid_forward(self, F: Any, fine: Any, coarse: Any) -> Any:
-        x = F.concat(fine, coarse, dim=1)
+        x = concat(F, fine, coarse)
         x = self.bn0(x) if self.bn0 is not None else x
         return self.classifier(self.residual(self.conv2(self.conv1(x))))
 

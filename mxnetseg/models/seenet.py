@@ -9,7 +9,7 @@ from mxnet.gluon import nn
 
 from ..registry import MODELS
 from .base import SegmentationModel
-from .layers import ConvModule2d, FCNHead, NormLayer, SeEModule, resize_like
+from .layers import ConvModule2d, FCNHead, NormLayer, SeEModule, concat, resize_like
 
 __all__ = ["BoundaryAttention", "SeEHead", "SeENet"]
 
@@ -83,8 +83,8 @@ class SeEHead(gluon.HybridBlock):
 
     def hybrid_forward(self, F: Any, c1: Any, c2: Any, c3: Any, c4: Any) -> Any:
         x = self.seemc2(c2)
-        x = self.seemc3(F.concat(x, c3, dim=1))
-        x = self.seemc4(F.concat(x, c4, dim=1))
+        x = self.seemc3(concat(F, x, c3))
+        x = self.seemc4(concat(F, x, c4))
         return self.bam(resize_like(F, x, c1), c1)
 
 

@@ -11,7 +11,7 @@ from mxnet.gluon import nn
 from ..errors import ConfigError, suggest
 from ..registry import MODELS
 from .base import SegmentationModel
-from .layers import AuxHead, ConvModule2d, NormLayer, resize_like
+from .layers import AuxHead, ConvModule2d, NormLayer, concat, resize_like
 
 __all__ = ["SETR", "MLAHead", "NaiveHead", "PUPHead"]
 
@@ -189,7 +189,7 @@ class MLAHead(gluon.HybridBlock):
             x = getattr(self, f"conv1x1_p{level}")(x)
             total = x if total is None else total + x
             branches.append(getattr(self, f"head{level}")(getattr(self, f"conv3x3_p{level}")(total)))
-        return self.head(F.concat(*branches, dim=1))
+        return self.head(concat(F, *branches))
 
 
 def _doubled(F: Any, x: Any) -> Any:

@@ -10,7 +10,7 @@ from mxnet.gluon import nn
 
 from ..registry import MODELS, accepted_backbone
 from .base import SegmentationModel
-from .layers import ConvModule2d, FCNHead, NormLayer, PPModule, resize_like, warp
+from .layers import ConvModule2d, FCNHead, NormLayer, PPModule, concat, resize_like, warp
 from .mfaranet import StageFlow
 
 __all__ = ["SFHead", "SFNet"]
@@ -108,4 +108,4 @@ class SFHead(gluon.HybridBlock):
             outputs.insert(0, self.fpn_out[i](x))
             levels.insert(0, x)
         maps = [outputs[0], *(resize_like(F, y, outputs[0]) for y in outputs[1:])]
-        return self.classifier(self.fuse(F.concat(*maps, dim=1))), *levels
+        return self.classifier(self.fuse(concat(F, *maps))), *levels

@@ -10,7 +10,7 @@ from mxnet.gluon import nn
 
 from ..registry import MODELS
 from .base import SegmentationModel
-from .layers import NormLayer, resize_like, set_momentum
+from .layers import NormLayer, concat, resize_like, set_momentum
 from .layers.grid_pool import square_grid_pool
 
 __all__ = ["PreActConv", "SquarePyramid", "SwiftNetPreAct"]
@@ -59,7 +59,7 @@ class SwiftNetPreAct(SegmentationModel):
     def maps(self, F: Any, x: Any) -> Iterator[Any]:
         if any(pair != (0, 1) for pair in self._statistics):
             channels = F.split(x, num_outputs=3, axis=1)
-            x = F.concat(*((c - m) / s for c, (m, s) in zip(channels, self._statistics, strict=True)), dim=1)
+            x = concat(F, *((c - m) / s for c, (m, s) in zip(channels, self._statistics, strict=True)))
         yield from super().maps(F, x)
 
 
@@ -123,7 +123,7 @@ class SquarePyramid(gluon.HybridBlock):
     def hybrid_forward(self, F: Any, x: Any) -> Any:
         x = self.spp_bn(x)
         levels = zip(self.rows, (self.spp0, self.spp1, self.spp2), strict=True)
-        return self.spp_fuse(F.concat(x, *(square_grid_pool(F, x, rows, level) for rows, level in levels), dim=1))
+        return self.spp_fuse(concat(F, x, *(square_grid_pool(F, x, rows, level) for rows, level in levels)))
 
 
 class PreActConv(gluon.HybridBlock):

@@ -9,7 +9,7 @@ from mxnet import gluon
 
 from ..registry import MODELS
 from .base import SegmentationModel
-from .layers import AuxHead, ConvModule2d, FCNHead, LateralFusion, NormLayer, resize_like, shrunken_size
+from .layers import AuxHead, ConvModule2d, FCNHead, LateralFusion, NormLayer, concat, resize_like, shrunken_size
 
 __all__ = ["SwiftPyramidHead", "SwiftResNetPr"]
 
@@ -103,4 +103,4 @@ class SwiftPyramidHead(gluon.HybridBlock):
 
 def _beside(F: Any, half: Any, whole: Any) -> Any:
     """Both maps; the half image's has the same size up to a pixel of rounding."""
-    return F.concat(resize_like(F, half, whole), whole, dim=1)
+    return concat(F, resize_like(F, half, whole), whole)

@@ -8,7 +8,7 @@ from mxnet.gluon import nn
 from mxnet.gluon.contrib.nn import HybridConcurrent, Identity
 
 from ...registry import BACKBONES
-from ..layers import NormLayer
+from ..layers import NormLayer, concat
 from .base import Backbone, require_stride
 
 __all__ = ["DenseNetBackbone", "densenet121", "densenet161", "densenet169", "densenet201"]
@@ -94,11 +94,18 @@ def _dense_block(in_channels: int, depth: int, growth: int, norm: NormLayer) -> 
     """Layers that each append `growth` channels, made from all before through a bottleneck of 4 * `growth`."""
     block = nn.HybridSequential()
     for width in range(in_channels, in_channels + depth * growth, growth):
-        layer = HybridConcurrent(axis=1)
+        layer = _Joined()
         squeeze, expand = _convolution(width, 4 * growth, norm, 1), _convolution(4 * growth, growth, norm, 3)
         layer.add(Identity(), _sequence(*squeeze, *expand))
         block.add(layer)
     return block
+
+
+class _Joined(HybridConcurrent):
+    """Outputs of the children, one after the other."""
+
+    def hybrid_forward(self, F: Any, x: Any) -> Any:
+        return concat(F, *(child(x) for child in self._children.values()))
 
 
 def _densenet(

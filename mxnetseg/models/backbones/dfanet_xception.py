@@ -9,7 +9,7 @@ from mxnet import gluon, init
 from mxnet.gluon import nn
 
 from ...registry import BACKBONES
-from ..layers import ConvModule2d, DepthwiseSeparableConv2d, NormLayer, resize_like
+from ..layers import ConvModule2d, DepthwiseSeparableConv2d, NormLayer, concat, resize_like
 from ..layers.pool import global_mean, weigh
 from .base import Backbone, require_stride
 
@@ -94,7 +94,7 @@ class DFAStage(gluon.HybridBlock):
             previous, x = (x, *others), resize_like(F, attended, x)
         results = []
         for number, (merge, units) in enumerate(self._parts):
-            x = units(merge(F.concat(x, previous[number], dim=1)) if merge else x)
+            x = units(merge(concat(F, x, previous[number])) if merge else x)
             results.append(x)
         vector = F.reshape(self.fc(global_mean(F, x)), shape=(0, 0, 1, 1))
         return (*results, weigh(F, x, self.fca(vector)))

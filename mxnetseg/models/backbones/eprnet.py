@@ -8,7 +8,7 @@ from mxnet import gluon
 from mxnet.gluon import nn
 
 from ...registry import BACKBONES
-from ..layers import Activation, ConvModule2d, NormLayer
+from ..layers import Activation, ConvModule2d, NormLayer, concat
 from .base import Backbone, require_stride
 
 __all__ = ["EPRNetBackbone", "eprnet_cls", "eprnet_cls_light"]
@@ -112,7 +112,7 @@ class _Pyramid(gluon.HybridBlock):
 
     def hybrid_forward(self, F: Any, x: Any) -> Any:
         branches = [branch(x) for branch in self.concurrent]
-        return self.conv1x1(F.concat(*branches, dim=1)) if self.conv1x1 else F.add_n(*branches)
+        return self.conv1x1(concat(F, *branches)) if self.conv1x1 else F.add_n(*branches)
 
 
 @BACKBONES.register("eprnet_cls", channels=(16, 32, 64, 128), strides=(8,), reductions=(2, 4, 8, 8))

@@ -9,7 +9,7 @@ from mxnet import gluon
 from mxnet.gluon import nn
 
 from ...registry import BACKBONES
-from ..layers import ConvModule2d, NormLayer
+from ..layers import ConvModule2d, NormLayer, concat
 from .base import Backbone, require_stride
 
 __all__ = ["STDC", "STDCBlock", "stdc1", "stdc2"]
@@ -96,7 +96,7 @@ class STDCBlock(gluon.HybridBlock):
         for conv in list(self.conv_list)[1:]:
             x = conv(x)
             outputs.append(x)
-        return F.concat(*outputs, dim=1)
+        return concat(F, *outputs)
 
 
 @BACKBONES.register("stdc1", channels=(64, 256, 512, 1024), strides=(32,))

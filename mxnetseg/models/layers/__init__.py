@@ -1,6 +1,7 @@
 """Building bricks of the networks."""
 
 from .activation import Activation, PReLU
+from .concat import concat
 from .context import ASPPModule, GlobalFlow, PPModule
 from .conv import GCN, ConvModule2d, ConvTransposeModule2d, DepthwiseSeparableConv2d, FactorizedConv2d
 from .deformable import ModulatedDeformableConv2d
@@ -34,6 +35,7 @@ __all__ = [
     "PooledDownsample",
     "SeEModule",
     "adaptive_avg_pool_like",
+    "concat",
     "double_like",
     "make_norm",
     "resize_like",

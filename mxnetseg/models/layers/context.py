@@ -8,6 +8,7 @@ from typing import Any
 from mxnet import gluon
 from mxnet.gluon import nn
 
+from .concat import concat
 from .conv import ConvModule2d
 from .norm import NormLayer
 from .pool import global_mean
@@ -82,7 +83,7 @@ class PPModule(gluon.HybridBlock):
             resize_like(F, conv(F.contrib.AdaptiveAvgPooling2D(x, output_size=bins)), x)
             for conv, bins in zip(branches, self.bins, strict=True)
         ]
-        return F.concat(*((*pooled, x) if self._input_last else (x, *pooled)), dim=1)
+        return concat(F, *((*pooled, x) if self._input_last else (x, *pooled)))
 
 
 class ASPPModule(gluon.HybridBlock):
@@ -131,5 +132,5 @@ class ASPPModule(gluon.HybridBlock):
         self.drop = nn.Dropout(drop) if drop else None
 
     def hybrid_forward(self, F: Any, x: Any) -> Any:
-        x = self.projection(F.concat(*[branch(x) for branch in self.branches], dim=1))
+        x = self.projection(concat(F, *[branch(x) for branch in self.branches]))
         return self.drop(x) if self.drop else x

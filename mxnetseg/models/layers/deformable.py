@@ -6,6 +6,7 @@ from typing import Any
 
 from mxnet import gluon
 
+from .concat import concat
 from .mode import building_for_inference
 
 __all__ = ["ModulatedDeformableConv2d"]
@@ -96,7 +97,7 @@ def _grid(F: Any, offset: Any) -> Any:
     tap = F.contrib.arange_like(shifts, axis=1)
     row = F.floor(tap / 3)
     column = tap - 3 * row
-    return F.concat(_coordinate(F, shifts, column, 1), _coordinate(F, shifts, row, 0), dim=1)
+    return concat(F, _coordinate(F, shifts, column, 1), _coordinate(F, shifts, row, 0))
 
 
 def _coordinate(F: Any, shifts: Any, tap: Any, axis: int) -> Any:

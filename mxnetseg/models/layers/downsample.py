@@ -8,6 +8,7 @@ from mxnet import gluon
 from mxnet.gluon import nn
 
 from .activation import Activation
+from .concat import concat
 from .conv import ConvModule2d
 from .norm import NormLayer
 
@@ -57,5 +58,5 @@ class PooledDownsample(gluon.HybridBlock):
         self.act = Activation(activation) if joint else None
 
     def hybrid_forward(self, F: Any, x: Any) -> Any:
-        x = F.concat(self.conv(x), self.pool(x), dim=1)
+        x = concat(F, self.conv(x), self.pool(x))
         return self.act(self.bn(x)) if self.bn else x

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from .concat import concat
 from .mode import building_for_inference
 from .resize import mix_pixels, size_of
 
@@ -99,7 +100,7 @@ def unpool(F: Any, x: Any, masks: list[Any], like: Any) -> Any:
     NDArray or Symbol
         Map of shape (N, C, H, W).
     """
-    whole = F.depth_to_space(F.concat(*(x * mask for mask in masks), dim=1), block_size=2)
+    whole = F.depth_to_space(concat(F, *(x * mask for mask in masks)), block_size=2)
     one_more = F.pad(whole, mode="constant", pad_width=(0, 0, 0, 0, 0, 1, 0, 1))
     return F.slice_like(one_more, F.BlockGrad(like), axes=(2, 3))
 

@@ -8,6 +8,7 @@ from typing import Any
 from mxnet import gluon
 from mxnet.gluon import nn
 
+from .concat import concat
 from .conv import GCN, ConvModule2d
 from .norm import NormLayer
 
@@ -56,4 +57,4 @@ class SeEModule(gluon.HybridBlock):
         self.proj = ConvModule2d(channels, 1, in_channels=width, norm_layer=norm_layer)
 
     def hybrid_forward(self, F: Any, x: Any) -> Any:
-        return self.proj(F.concat(x, *(getattr(self, name)(x) for name in self._branches), dim=1))
+        return self.proj(concat(F, x, *(getattr(self, name)(x) for name in self._branches)))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from .concat import concat
+
 __all__ = ["warp"]
 
 
@@ -36,7 +38,7 @@ def warp(F: Any, x: Any, flow: Any, align_corners: bool = True) -> Any:
     down = _grid(F, F.slice_axis(flow, axis=1, begin=1, end=2), axis=2, shape=(1, 1, -1, 1))
     if not align_corners:
         right, down = _stretch(F, right, x, axis=3), _stretch(F, down, x, axis=2)
-    return F.BilinearSampler(x, F.concat(right, down, dim=1))
+    return F.BilinearSampler(x, concat(F, right, down))
 
 
 def _grid(F: Any, displacement: Any, axis: int, shape: tuple[int, ...]) -> Any:
