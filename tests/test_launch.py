@@ -166,6 +166,21 @@ def test_incomplete_environment(monkeypatch):
         cluster.role()
 
 
+def test_slow_start_is_no_silence(monkeypatch):
+    """Who waited long for the others has heard nothing of them yet when the watch begins."""
+    left = []
+    monkeypatch.setattr(os, "_exit", left.append)
+    for patience, silent in ((60, True), (0.05, False)):
+        monkeypatch.setattr(cluster, "PATIENCE", patience)
+        watch = cluster.Watch(None, "server")
+        watch._dead = lambda: 1
+        with watch:
+            deadline = time.monotonic() + (1.5 if silent else 30)
+            while not left and time.monotonic() < deadline:
+                time.sleep(0.05)
+        assert bool(left) is not silent
+
+
 def test_commands():
     assert launch._words(["--", "train.py", "lr=1"]) == [sys.executable, "train.py", "lr=1"]
     assert launch._words(["train", "lr=1"]) == [sys.executable, "-m", "mxnetseg", "train", "lr=1"]
