@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), *sorted((ROOT / "docs").rglob("*.ipynb"))]
 _FENCE = re.compile(r"^( *)(`{3,})(\w*)[^\n]*\n(.*?)^\1\2", re.M | re.S)
 _INLINE = re.compile(r"(?<!`)`([^`]+)`(?!`)")
-_PROGRAMS = "mxnetseg|make|python|python3.11|pytest|pip|wandb|docker|source|cd"
+_PROGRAMS = "mxnetseg|make|python|python3.11|pytest|pip|wandb|docker|jupyter|source|cd"
 _SHELLS = ("shell", "bash", "sh", "console")
 # What is done with each command; says itself how it is read.
 TABLE: dict[str, Any] = yaml.safe_load((ROOT / "tests" / "documented.yaml").read_text(encoding="utf-8"))

@@ -14,7 +14,7 @@ from mxnetseg import cli
 from mxnetseg.config import load_config
 
 # Programs whose arguments are theirs to understand.
-OTHERS = set("cd cp docker gdal_translate mkdir mpirun mv pip rm sha256sum source vips wandb".split())  # noqa: SIM905
+OTHERS = set("cd cp docker gdal_translate jupyter mkdir mpirun mv pip rm sha256sum source vips wandb".split())  # noqa: SIM905
 _OWN_WORDS = ("convert", "prepare")  # what follows them as key=value are no keys of the configuration
 _BETWEEN = {"&&", "||", "|", ";", "&"}
 

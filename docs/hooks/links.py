@@ -69,7 +69,7 @@ def _uri(path: Path, config: MkDocsConfig) -> str:
     if path in _HOMES:
         return _HOMES[path]
     if path.is_relative_to(config.docs_dir):
-        return path.relative_to(config.docs_dir).as_posix()
+        return path.relative_to(config.docs_dir).as_posix().replace(".ipynb", ".md")  # pages.py makes a page of it
     name = path.relative_to(ROOT).as_posix()
     return f"files/{name}" if path.suffix in _PICTURES else f"files/{name}.md"
 

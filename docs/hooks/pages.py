@@ -80,7 +80,7 @@ def notebook(path: Path) -> str:
         source = "".join(cell["source"])
         parts.append(source if cell["cell_type"] == "markdown" else f"```python\n{source}\n```")
         parts += [_output(output) for output in cell.get("outputs", [])]
-    return "\n\n".join(parts) + f"\n\nThis page is a notebook: [{path.name}]({path.name}).\n"
+    return "\n\n".join(parts) + f'\n\nThis page is a notebook: <a href="{path.name}" download>{path.name}</a>.\n'
 
 
 def _output(output: dict[str, Any]) -> str:
