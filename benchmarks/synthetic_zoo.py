@@ -30,7 +30,7 @@ from mxnetseg.config import read_yaml
 from mxnetseg.data.synthetic import VERSION
 from mxnetseg.engine.atomic import replace_file
 from mxnetseg.registry import MODELS
-from mxnetseg.tools.tables import TRAINING
+from mxnetseg.tools.tables import DOCS
 
 RECIPE = "synthetic/zoo"
 WORK = Path("runs/synthetic_zoo")
@@ -43,7 +43,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--models", nargs="+", metavar="NAME", help="only these, in this order")
     parser.add_argument("--list", action="store_true", help="say which are recorded, and train nothing")
     parser.add_argument("--again", action="store_true", help="train those that are recorded too")
-    parser.add_argument("--json", type=Path, default=TRAINING, metavar="FILE", help="records (docs/training.json)")
+    parser.add_argument(
+        "--json", type=Path, default=DOCS / "training.json", metavar="FILE", help="records (docs/training.json)"
+    )
     parser.add_argument(
         "--work", type=Path, default=Path("runs/synthetic_zoo"), metavar="DIR", help="checkpoints, logs"
     )
