@@ -103,7 +103,7 @@ def _words(line: str) -> list[str]:
 def _shell(line: str, folder: Path) -> int:
     """Exit code of a line in a shell, where `mxnetseg` and `python` are those of this environment."""
     env = documentation.environment(folder)
-    return subprocess.run(["bash", "-c", line], cwd=folder, env=env, timeout=600, check=False).returncode
+    return subprocess.run(["bash", "-c", line], cwd=folder, env=env, timeout=1800, check=False).returncode
 
 
 @pytest.mark.parametrize(
