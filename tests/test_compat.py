@@ -34,6 +34,13 @@ def test_threads_set_by_the_user_win():
     assert _threads_seen({first}, OMP_NUM_THREADS="3") == "3"
 
 
+def test_memory_per_size_of_input_is_bounded(monkeypatch):
+    assert os.environ["MXNET_MKLDNN_CACHE_NUM"]  # by the import
+    monkeypatch.setenv("MXNET_MKLDNN_CACHE_NUM", "7")
+    compat.bound_caches()
+    assert os.environ["MXNET_MKLDNN_CACHE_NUM"] == "7"
+
+
 @pytest.mark.parametrize(
     ("text", "expected"), [("max 100000", 64), ("150000 100000", 1), ("400000 100000", 4), ("", 64)]
 )
