@@ -9,13 +9,16 @@ STAMP := $(VENV)/.installed
 STAMP_DEV := $(VENV)/.installed-dev
 # Tests side by side, each on one thread.
 PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(JOBS) --dist worksteal
+# Tests of what `make coverage` measures (pyproject.toml names it).
+COVERING = tests/engine tests/test_config.py tests/test_eval.py tests/test_launch.py tests/test_metrics.py \
+	tests/test_train.py tests/models/test_params_file.py tests/reliability
 CODE := mxnetseg tests benchmarks docs train.py eval.py
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
-.PHONY: help quickstart setup setup-dev test test-slow reliability lint format docs tables oracles bench doctor versions clean
+.PHONY: help quickstart setup setup-dev test test-slow coverage reliability lint format docs tables oracles bench doctor versions clean
 
 help: ## list the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,10 +37,14 @@ test: $(STAMP_DEV) lint ## check style and run the tests
 test-slow: $(STAMP_DEV) ## run the long tests too
 	@$(PYTEST) -m "slow or not slow" $(ARGS)
 
+coverage: $(STAMP_DEV) ## measure the branch coverage of engine, metrics, checkpoints and configuration; below 95 % is an error
+	@OMP_NUM_THREADS=1 $(BIN)/coverage run -m pytest -q -p no:xdist $(COVERING) $(ARGS)
+	@$(BIN)/coverage combine --quiet && $(BIN)/coverage report
+
 reliability: $(STAMP_DEV) ## run the long checks of reliability one after the other
 	@cd tests && PYTHONPATH=$(CURDIR) $(abspath $(BIN))/python -m reliability.fuzz --count 200
 	@MXNETSEG_EXAMPLES=1000 $(BIN)/python -m pytest -q tests/reliability/test_properties.py
-	@cd tests && for check in kill resume storage; do OMP_NUM_THREADS=1 PYTHONPATH=$(CURDIR) $(abspath $(BIN))/python -W ignore -m reliability.$$check; done
+	@cd tests && for check in kill resume storage mutation; do OMP_NUM_THREADS=1 PYTHONPATH=$(CURDIR) $(abspath $(BIN))/python -W ignore -m reliability.$$check; done
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -m "slow or not slow" tests/test_launch.py
 	@$(BIN)/python benchmarks/leaks.py
 	@for file in benchmarks/reliability/*.py; do echo "== $$file"; $(BIN)/python $$file; done
