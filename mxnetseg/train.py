@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .cluster import role, serve
@@ -15,6 +14,7 @@ from .registry import MODELS, accepted_backbone, usable_backbones
 
 if TYPE_CHECKING:
     from .config import Config
+    from .engine.trainer import TrainResult
 
 __all__ = ["HELP", "add_arguments", "resolve", "run"]
 
@@ -160,7 +160,7 @@ def run(args: argparse.Namespace) -> int:
 
         check_before_training(config)
     result = train(config, contexts, resume=args.resume)
-    _write_page(result.run_dir)
+    _write_page(result)
     return result.exit_code
 
 
@@ -171,13 +171,13 @@ def _check_backbone(config: Config) -> None:
         accepted_backbone(model.name, model.backbone)
 
 
-def _write_page(run_dir: Path) -> None:
-    """The page of the run; workers other than the first have no log to show."""
+def _write_page(result: TrainResult) -> None:
+    """The page of the run, by the worker that kept its log, if that could be written."""
     from .tools.records import LOG
     from .tools.run_page import write_run_page
 
-    if (run_dir / LOG).is_file():
-        print(f"page: {write_run_page(run_dir)}", file=sys.stderr)
+    if result.worker == 0 and (result.run_dir / LOG).is_file():
+        print(f"page: {write_run_page(result.run_dir)}", file=sys.stderr)
 
 
 def resolve_sweep(config: Config, overrides: dict[str, Any]) -> Config:

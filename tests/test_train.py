@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from mxnetseg import cli, train
+from mxnetseg.engine.trainer import TrainResult
 from mxnetseg.errors import UserError
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -69,14 +70,17 @@ SMALL = (
 )
 
 
-def test_only_the_worker_that_keeps_the_log_writes_the_page(tmp_path, capsys):
-    (tmp_path / "first").mkdir()
+@pytest.mark.parametrize(("worker", "logged", "pages"), [(0, True, 1), (1, True, 0), (0, False, 0)])
+def test_only_the_worker_that_keeps_the_log_writes_the_page(tmp_path, capsys, worker, logged, pages):
+    """All see the same folder."""
     start = {"event": "start", "step": 0, "train_images": 4, "total_steps": 2, "contexts": ["cpu(0)"], "config": {}}
-    (tmp_path / "first" / "log.jsonl").write_text(json.dumps(start) + "\n")
-    for folder in ("first", "second"):
-        train._write_page(tmp_path / folder)
-    assert capsys.readouterr().err == f"page: {tmp_path / 'first' / 'report.html'}\n"
-    assert "of 2; 4 images" in (tmp_path / "first" / "report.html").read_text()
+    if logged:
+        (tmp_path / "log.jsonl").write_text(json.dumps(start) + "\n")
+    train._write_page(TrainResult({}, None, None, tmp_path / "state", tmp_path, 2, 1.0, worker=worker))
+    page = tmp_path / "report.html"
+    assert capsys.readouterr().err == f"page: {page}\n" * pages
+    assert page.exists() == bool(pages)
+    assert not pages or "of 2; 4 images" in page.read_text()
 
 
 @pytest.mark.slow

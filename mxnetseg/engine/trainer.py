@@ -67,6 +67,8 @@ class TrainResult:
         Share of the training time spent waiting for data.
     exit_code : int
         0, or 130 / 143 after Ctrl-C / SIGTERM.
+    worker : int
+        Number of this worker; the first, 0, keeps log and weights.
     """
 
     best_metrics: dict[str, float]
@@ -78,6 +80,7 @@ class TrainResult:
     seconds: float
     data_wait: float = 0.0
     exit_code: int = 0
+    worker: int = 0
 
 
 @dataclass
@@ -574,6 +577,7 @@ class Trainer:
             seconds=time.perf_counter() - self._begin,
             data_wait=self._clock.total_wait / max(self._clock.total, 1e-9),
             exit_code=self._stop.exit_code,
+            worker=self.group.rank,
         )
         self._say_end(result)
         return result
