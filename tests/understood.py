@@ -16,7 +16,6 @@ from mxnetseg.config import load_config
 # Programs whose arguments are theirs to understand.
 OTHERS = set("cd cp docker gdal_translate jupyter mkdir mpirun mv pip rm sha256sum source vips wandb".split())  # noqa: SIM905
 _OWN_WORDS = ("convert", "prepare")  # what follows them as key=value are no keys of the configuration
-_BETWEEN = {"&&", "||", "|", ";", "&"}
 
 
 def check(text: str, part: bool = False) -> None:
@@ -32,11 +31,11 @@ def check(text: str, part: bool = False) -> None:
 
 def simple_commands(text: str) -> Iterator[list[str]]:
     """Words of the commands of a line, without variables before and redirections behind them."""
-    lexer = shlex.shlex(text, posix=True, punctuation_chars="&|;<>")
+    lexer = shlex.shlex(text, posix=True, punctuation_chars="()&|;<>")
     lexer.whitespace_split = True
     words: list[str] = []
     for word in [*lexer, ";"]:
-        if word not in _BETWEEN:
+        if not set(word) <= set("()&|;"):
             words.append(word)
             continue
         while words and re.match(r"[A-Z_]+=", words[0]):
