@@ -93,15 +93,21 @@ class ConfusionMatrix:
         if bins > 1 << 16:
             codes = (label.astype(np.int64) + 1) * k + prediction
             return np.bincount(codes, minlength=bins).reshape(k + 1, k)[1:]
-        total = np.zeros(bins, np.int64)
+        tables = 2 if 2 * bins <= 1 << 16 else 1
+        total = np.zeros(tables * bins, np.int64)
         for start in range(0, label.size, _PIECE):
             codes = label[start : start + _PIECE].astype(np.uint16)
             codes += np.uint16(1)
             codes *= np.uint16(k)
             codes += prediction[start : start + _PIECE].astype(np.uint16, copy=False)
+            if tables == 2:
+                # Neighbours, mostly equal, go to two tables: a counter just written keeps the next one waiting.
+                pairs = codes[: codes.size // 2 * 2].view(np.uint32)
+                pairs += np.uint32(bins << 16)
             # 16-bit codes and OpenCV's counting: a third of the time of np.bincount on int64.
-            total += cv2.calcHist([codes.reshape(1, -1)], [0], None, [bins], [0, bins]).ravel().astype(np.int64)
-        return total.reshape(k + 1, k)[1:]
+            counts = cv2.calcHist([codes.reshape(1, -1)], [0], None, [total.size], [0, total.size])
+            total += counts.ravel().astype(np.int64)
+        return total.reshape(tables, k + 1, k).sum(axis=0)[1:]
 
     def merge(self, other: ConfusionMatrix) -> ConfusionMatrix:
         """Add the counts of another matrix (in place) and return self.

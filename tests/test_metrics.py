@@ -65,7 +65,7 @@ def test_other_systems(oracle):
     assert metric.summary()["mDice"] == pytest.approx(float(data["mmseg_nanmean_Dice"]), rel=1e-6)
 
 
-@pytest.mark.parametrize("k", [1, 2, 19, 150, 255, 300])
+@pytest.mark.parametrize("k", [1, 2, 19, 150, 180, 181, 255, 256, 300])
 def test_counts_equal_the_definition(k):
     label, prediction = pair(min(k, 250))
     metric = ConfusionMatrix(k)
