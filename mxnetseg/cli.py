@@ -40,6 +40,7 @@ COMMANDS = {
     "check-data": ("mxnetseg.tools.check_data", "find what is wrong with a data set before training"),
     "prepare": ("mxnetseg.tools.prepare", "bring downloaded data into the form that a data set reads"),
     "list": ("mxnetseg.tools.listing", "names of models, backbones, data sets, losses, configurations"),
+    "fetch": ("mxnetseg.tools.fetch", "download ready weights by name"),
     "config": ("mxnetseg.tools.settings", "every configuration key with its meaning, or a resolved file"),
     "completion": ("mxnetseg.completion", "completion of commands, flags and names for a shell"),
     "doctor": ("mxnetseg.tools.doctor", "check the installation and say what to type"),

@@ -37,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     flag = argparse.BooleanOptionalAction
     add = parser.add_argument
     add("--purpose", choices=("score", "speed"), default="score", help="score (default), or speed")
-    add("--checkpoint", metavar="FILE", help="weights: a path, or a name in weights/<model>/")
+    add("--checkpoint", metavar="FILE", help="path, ready weights, or a name in weights/<model>/")
     add("--model", help="model; the checkpoint's own when empty, a contradiction is an error (so for the next three)")
     add("--backbone", help="backbone")
     add("--dilate", action=flag, default=None, help="dilated backbone")

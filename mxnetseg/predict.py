@@ -44,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     add = parser.add_argument
     add("inputs", nargs="+", metavar="IMAGE|FOLDER|VIDEO", help="what to segment; folders are searched in depth")
-    add("--checkpoint", required=True, metavar="FILE", help="weights: a path, or a name in weights/<model>/")
+    add("--checkpoint", required=True, metavar="FILE", help="path, ready weights, or a name in weights/<model>/")
     add("--out", "--save-dir", "--save_dir", metavar="DIR", help="where files go (predictions/<checkpoint>)")
     add("--ctx", metavar="ID", help="GPU id, or cpu (GPU 0 if usable, else cpu)")
     add(

@@ -8,6 +8,7 @@ from typing import Any
 
 from ..engine.lookup import find_checkpoint
 from ..errors import CheckpointError
+from ..ready import find_ready, ready_weights
 
 __all__ = ["find_networks", "open_network"]
 
@@ -20,22 +21,16 @@ def find_networks(given: Sequence[str], weights: str | Path = "weights") -> dict
     Parameters
     ----------
     given : sequence of str
-        Paths, or names of checkpoints in `weights`; when empty everything there, the newest first.
+        Paths, or names of checkpoints in `weights`; when empty everything there, the newest first, and what is shipped.
     weights : path
         Folder of the models' folders.
 
     Raises
     ------
     CheckpointError
-        If one does not exist, is of another kind, or there are none.
+        If one does not exist, or is of another kind.
     """
-    paths = [_existing(name, weights) for name in given] or _newest_first(Path(weights))
-    if not paths:
-        raise CheckpointError(
-            f"no network in {weights}/",
-            "a checkpoint (.params), an exported symbol (-symbol.json) or an ONNX file (.onnx)",
-            "name one; `mxnetseg quickstart` trains one in minutes",
-        )
+    paths = [_existing(name, weights) for name in given] or [*_newest_first(Path(weights)), *_shipped(Path(weights))]
     names = [path.name for path in paths]
     return {path.name if names.count(path.name) == 1 else str(path): path for path in paths}
 
@@ -50,6 +45,15 @@ def _existing(name: str, weights: str | Path) -> Path:
     if path.suffix != ".params":
         raise CheckpointError(f"{path} is no network", "a .params, -symbol.json or .onnx file")
     return path
+
+
+def _shipped(weights: Path) -> list[Path]:
+    """Ready weights that are not in `weights` anyway."""
+    return [
+        path
+        for name, entry in ready_weights().items()
+        if entry.url is None and not (weights / f"{name}.params").exists() and (path := find_ready(name, weights))
+    ]
 
 
 def _newest_first(folder: Path) -> list[Path]:

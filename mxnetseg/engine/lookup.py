@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import CheckpointError, ConfigError, suggest
+from ..ready import find_ready, ready_weights
 from ..registry import MODELS
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ __all__ = ["find_checkpoint", "refuse_contradictions", "refuse_other_classes"]
 
 
 def find_checkpoint(name: str | Path, model: str | None = None, weights: str | Path = "weights") -> Path:
-    """Path of a checkpoint given by path or by its bare name in ``weights/<model>/``.
+    """Path of a checkpoint given by path, by the name of ready weights, or by its bare name in ``weights/<model>/``.
 
     Parameters
     ----------
@@ -30,14 +31,16 @@ def find_checkpoint(name: str | Path, model: str | None = None, weights: str | P
     Raises
     ------
     CheckpointError
-        If there is no such file, or several; similar names are proposed.
+        If there is no such file, or several; similar names are proposed. If ready weights are missing or damaged.
     """
     weights, path = Path(weights), Path(name)
     if path.is_file():
         return path
-    own = [weights / MODELS.entry(model).short_name] if model else []
-    folders = own + [folder for folder in sorted(weights.glob("*/")) if folder not in own]
     names = [path.name, f"{path.name}.params"] if path.parent == Path() else []
+    if names and (ready := find_ready(path.name, weights)):
+        return ready
+    own = [weights / MODELS.entry(model).short_name] if model else []
+    folders = own + [folder for folder in [weights, *sorted(weights.glob("*/"))] if folder not in own]
     found = [folder / n for folder in folders for n in names if (folder / n).is_file()]
     if len(found) == 1 or (found and found[0].parent in own):
         return found[0]
@@ -45,11 +48,12 @@ def find_checkpoint(name: str | Path, model: str | None = None, weights: str | P
         raise CheckpointError(f"{name} is in several folders: {', '.join(map(str, found))}", "its path")
     there = [str(p) for folder in folders for p in sorted(folder.glob("*.params"))]
     looked = ", ".join(map(str, [path, *(folder / path.name for folder in folders)][:4]))
+    there += list(ready_weights())
     hint = suggest(path.name, [Path(p).name for p in there])
     raise CheckpointError(
         f"no checkpoint {name}",
         f"a weights file; looked for {looked}",
-        hint or (f"known: {', '.join(there[-3:])}" if there else f"train first; {weights}/ holds no weights"),
+        hint or f"known: {', '.join(there[-3:])}",
     )
 
 

@@ -12,9 +12,9 @@ from ..catalog import CONFIGS, shipped
 from ..errors import ConfigError, suggest
 from ..registry import BACKBONES, DATASETS, LOSSES, MODELS, Registry, usable_backbones
 
-__all__ = ["HELP", "add_arguments", "config_rows", "format_table", "registry_rows", "run"]
+__all__ = ["HELP", "add_arguments", "config_rows", "format_table", "registry_rows", "run", "weights_rows"]
 
-HELP = "List models, backbones, data sets, losses or shipped configurations."
+HELP = "List models, backbones, data sets, losses, shipped configurations or ready weights."
 EXAMPLES = """\
 mxnetseg list
 mxnetseg list models 'deep*' --json
@@ -22,7 +22,7 @@ mxnetseg list models --realtime --backbone resnet18
 mxnetseg list configs --dataset cityscapes --paper
 """
 _REGISTRIES = {"models": MODELS, "backbones": BACKBONES, "datasets": DATASETS, "losses": LOSSES}
-KINDS = (*_REGISTRIES, "configs")
+KINDS = (*_REGISTRIES, "configs", "weights")
 _FILTERED = ("models", "configs")
 
 
@@ -86,7 +86,17 @@ def format_table(rows: list[dict[str, Any]], columns: dict[str, str]) -> str:
     return "\n".join(lines)
 
 
+def weights_rows(pattern: str = "*") -> list[dict[str, Any]]:
+    """Name and facts of each entry of the manifest of ready weights."""
+    from ..ready import ready_weights
+
+    entries = ready_weights().items()
+    return [{"name": name, **entry.model_dump()} for name, entry in entries if _matches([name], pattern)]
+
+
 def _rows(kind: str, pattern: str) -> list[dict[str, Any]]:
+    if kind == "weights":
+        return weights_rows(pattern)
     return config_rows(pattern) if kind == "configs" else registry_rows(_REGISTRIES[kind], pattern)
 
 
@@ -110,6 +120,7 @@ def _filter(kind: str, rows: list[dict[str, Any]], args: argparse.Namespace) -> 
 _COLUMNS = {
     "models": {"name": "model", "aliases": "short names", "default_backbone": "default backbone"},
     "configs": {"name": "configuration", "aliases": "run", "mIoU": "published mIoU"},
+    "weights": {"name": "name", "megabytes": "MB"},
 }
 
 

@@ -17,6 +17,7 @@ from mxnetseg.demo.samples import write_samples
 from mxnetseg.demo.worker import Worker
 from mxnetseg.deploy.onnx import OnnxOptions, export_onnx
 from mxnetseg.errors import CheckpointError, DataError
+from mxnetseg.ready import ready_weights
 from tests.demo.colors import CLASSES, stripes, write_network, write_picture
 
 
@@ -96,13 +97,16 @@ def test_onnx_files_give_what_the_checkpoint_gives(tmp_path, options):
     assert len(np.unique(results[0])) > 1
 
 
-def test_networks_of_a_folder_are_offered_newest_first(tmp_path):
+def test_networks_of_a_folder_are_offered_newest_first_and_then_what_is_shipped(tmp_path):
     (tmp_path / "m").mkdir()
     symbol = write_network(tmp_path / "m")
     for age, name in enumerate(("a_best.params", "b.onnx")):
         (tmp_path / "m" / name).touch()
         os.utime(tmp_path / "m" / name, (age, age))
-    assert list(networks.find_networks([], tmp_path)) == [symbol.name, "b.onnx", "a_best.params"]
+    found = networks.find_networks([], tmp_path)
+    assert list(found)[:3] == [symbol.name, "b.onnx", "a_best.params"]
+    assert list(found)[3:] == [f"{name}.params" for name, entry in ready_weights().items() if entry.url is None]
+    assert list(found.values()) == list(networks.find_networks(list(map(str, found.values()))).values())
 
 
 def test_same_names_are_told_apart_by_their_paths(tmp_path):
@@ -114,7 +118,7 @@ def test_same_names_are_told_apart_by_their_paths(tmp_path):
     ]
 
 
-@pytest.mark.parametrize("given", [[], ["missing.onnx"], ["missing"]])
+@pytest.mark.parametrize("given", [["missing.onnx"], ["missing"]])
 def test_no_network_is_an_error(tmp_path, given):
     with pytest.raises(CheckpointError):
         networks.find_networks(given, tmp_path)
