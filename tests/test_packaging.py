@@ -18,6 +18,7 @@ from packaging.utils import canonicalize_name
 
 import mxnetseg
 from mxnetseg.catalog import CONFIGS
+from mxnetseg.ready import MANIFEST
 
 ROOT = Path(__file__).resolve().parent.parent
 _EXTRA = [f"requirements-{part}.txt" for part in ("dev", "docs", "sweeps", "demo", "gpu")]
@@ -108,8 +109,9 @@ def test_citation_names_the_systems_and_this_version():
     assert mxnetseg.__version__ in (ROOT / "CHANGELOG.md").read_text()
 
 
-def test_configurations_are_packed():
+def test_configurations_and_ready_weights_are_packed():
     data = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["package-data"]["mxnetseg"]
     package = Path(mxnetseg.__file__).parent
     packed = {name for pattern in data for name in glob.glob(pattern, root_dir=package, recursive=True)}
     assert {f"configs/{path.relative_to(CONFIGS)}" for path in CONFIGS.rglob("*.yaml")} <= packed
+    assert {f"weights/{path.name}" for path in [MANIFEST, *MANIFEST.parent.glob("*.params")]} <= packed
