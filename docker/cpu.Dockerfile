@@ -14,6 +14,7 @@ COPY requirements.txt requirements-sweeps.txt ./
 RUN pip install --no-cache-dir -r requirements.txt -r requirements-sweeps.txt
 COPY pyproject.toml README.md LICENSE NOTICE ./
 COPY configs configs
+COPY weights/manifest.yaml weights/*.params weights/
 COPY mxnetseg mxnetseg
 RUN pip install --no-cache-dir --no-deps . && useradd --create-home --uid 1000 mxnetseg
 

@@ -18,6 +18,7 @@ COPY requirements.txt requirements-gpu.txt ./
 RUN pip install --no-cache-dir -r requirements-gpu.txt
 COPY pyproject.toml README.md LICENSE NOTICE ./
 COPY configs configs
+COPY weights/manifest.yaml weights/*.params weights/
 COPY mxnetseg mxnetseg
 RUN pip install --no-cache-dir --no-deps . && useradd --create-home --uid 1000 mxnetseg
 
