@@ -89,8 +89,18 @@ class Updater:
         self.names = sorted(self.params)
         self._trainer = gluon.Trainer(ordered, _create(config), kvstore=kvstore, update_on_kvstore=False)
         if kvstore != "device":
-            self._trainer.allreduce_grads()  # of zeros: the first call spreads the parameters
+            self._spread()
         self.updates = 0
+
+    def _spread(self) -> None:
+        """Give every worker the parameters of the first.
+
+        The first sum of gradients would do it, too, but the keys are the same: a worker whose parameters come late
+        would get the other workers' sum instead.
+        """
+        self._trainer._init_kvstore()
+        self._trainer._init_params()
+        nd.waitall()
 
     def _group(self, head: set[int]) -> None:
         for name, param in self.params.items():
