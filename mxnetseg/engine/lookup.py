@@ -48,12 +48,12 @@ def find_checkpoint(name: str | Path, model: str | None = None, weights: str | P
         raise CheckpointError(f"{name} is in several folders: {', '.join(map(str, found))}", "its path")
     there = [str(p) for folder in folders for p in sorted(folder.glob("*.params"))]
     looked = ", ".join(map(str, [path, *(folder / path.name for folder in folders)][:4]))
-    there += list(ready_weights())
-    hint = suggest(path.name, [Path(p).name for p in there])
+    ready = list(ready_weights())
+    hint = suggest(path.name, [*(Path(p).name for p in there), *ready])
     raise CheckpointError(
         f"no checkpoint {name}",
         f"a weights file; looked for {looked}",
-        hint or f"known: {', '.join(there[-3:])}",
+        hint or (f"known: {', '.join(there[-3:])}" if there else f"train first, or take {' or '.join(ready)}"),
     )
 
 
