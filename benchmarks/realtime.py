@@ -1,6 +1,6 @@
 """Latency of the real-time networks; docs/realtime.json gets what came out, `make tables` writes docs/realtime.md.
 
-    python benchmarks/realtime.py [--networks NAME ...] [--again] [--json FILE]
+    python benchmarks/realtime.py [--networks NAME ...] [--again] [--iterations N] [--json FILE]
 
 realtime.yaml beside this file lists the networks. Each is measured with random weights by `mxnetseg benchmark`, one
 process for each way of running it; the fastest in float32 and the fastest in 8-bit integers are recorded. One that is
@@ -40,7 +40,7 @@ def arguments() -> argparse.Namespace:
 
 
 def command(row: dict[str, str]) -> list[str]:
-    """Target and overrides of a row, and its published figure."""
+    """Target and overrides of a row, for `mxnetseg benchmark`."""
     if "target" in row:
         return [row["target"]]
     model = load_config(row["config"]).model

@@ -12,7 +12,16 @@ from ..catalog import CONFIGS, shipped
 from ..errors import ConfigError, suggest
 from ..registry import BACKBONES, DATASETS, LOSSES, MODELS, Registry, usable_backbones
 
-__all__ = ["HELP", "add_arguments", "config_rows", "format_table", "registry_rows", "run", "weights_rows"]
+__all__ = [
+    "HELP",
+    "add_arguments",
+    "config_rows",
+    "format_table",
+    "markdown_table",
+    "registry_rows",
+    "run",
+    "weights_rows",
+]
 
 HELP = "List models, backbones, data sets, losses, shipped configurations or ready weights."
 EXAMPLES = """\
@@ -84,6 +93,12 @@ def format_table(rows: list[dict[str, Any]], columns: dict[str, str]) -> str:
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     lines = ("  ".join(f"{cell:{w}}" for cell, w in zip(row, widths, strict=True)).rstrip() for row in table)
     return "\n".join(lines)
+
+
+def markdown_table(titles: dict[str, str], rows: list[list[str]]) -> str:
+    """Markdown table of `titles` (title: alignment) and rows of as many cells."""
+    lines = [list(titles), list(titles.values()), *rows]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
 def weights_rows(pattern: str = "*") -> list[dict[str, Any]]:

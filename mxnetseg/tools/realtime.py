@@ -7,6 +7,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from .listing import markdown_table
+
 __all__ = ["RECORDS", "picture", "realtime_table"]
 
 RECORDS = Path(__file__).resolve().parents[2] / "docs" / "realtime.json"
@@ -35,8 +37,7 @@ def realtime_table(path: Path, equality: dict[str, str]) -> str:
     records = json.loads(path.read_text(encoding="utf-8"))
     names = sorted(records, key=lambda name: records[name]["float32"]["median"])
     rows = [_row(name, records[name], equality[records[name]["model"]]) for name in names]
-    lines = [list(_TITLES), list(_TITLES.values()), *rows]
-    return _machines(records) + "".join(f"| {' | '.join(line)} |\n" for line in lines)
+    return _machines(records) + markdown_table(_TITLES, rows)
 
 
 def _machines(records: dict[str, dict[str, Any]]) -> str:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ..registry import DATASETS, MODELS, Entry
-from .listing import config_rows
+from .listing import config_rows, markdown_table
 from .training import training_table
 
 __all__ = ["dataset_table", "figures", "main", "model_table", "name_list", "pages", "splice", "written_costs"]
@@ -65,12 +65,6 @@ def _code(names: Iterable[str]) -> str:
     return ", ".join(f"`{name}`" for name in names)
 
 
-def _markdown(titles: dict[str, str], rows: list[list[str]]) -> str:
-    """Table of `titles` (title: alignment) and rows."""
-    lines = [list(titles), list(titles.values()), *rows]
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
-
-
 def model_table(costs: dict[str, tuple[str, str]]) -> str:
     """Markdown table of all models.
 
@@ -87,7 +81,7 @@ def model_table(costs: dict[str, tuple[str, str]]) -> str:
         row = [f"`{entry.name}`", _code(entry.aliases), backbones, *costs[entry.name], scores, equality]
         rows.append([*row, entry.meta["paper"]])
     titles = {"model": ":--", "short names": ":--", "backbones (default)": ":--", "parameters": "--:", "MACs": "--:"}
-    return _markdown(titles | {"published mIoU": ":--", "equal to the original": ":--", "paper": ":--"}, rows)
+    return markdown_table(titles | {"published mIoU": ":--", "equal to the original": ":--", "paper": ":--"}, rows)
 
 
 def _backbones(entry: Entry) -> str:
@@ -105,7 +99,7 @@ def dataset_table() -> str:
         name = f"[`{entry.name}`]({home})" if home else f"`{entry.name}`"
         rows.append([name, _code(entry.aliases), str(classes or "yours"), splits or "yours"])
         rows[-1].append(entry.summary.replace("``", "`"))
-    return _markdown({"data set": ":--", "short names": ":--", "classes": "--:", "images": ":--", "": ":--"}, rows)
+    return markdown_table({"data set": ":--", "short names": ":--", "classes": "--:", "images": ":--", "": ":--"}, rows)
 
 
 def name_list() -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..registry import MODELS
+from .listing import markdown_table
 
 __all__ = ["GOAL", "training_table"]
 
@@ -34,8 +35,7 @@ def training_table(path: Path) -> str:
     """
     records = json.loads(path.read_text(encoding="utf-8"))
     names = [name for name in MODELS.names() if name in records]
-    lines = [list(_TITLES), list(_TITLES.values()), *(_row(name, records[name]) for name in names)]
-    return _summary(names, records) + "\n" + "".join(f"| {' | '.join(line)} |\n" for line in lines)
+    return _summary(names, records) + "\n" + markdown_table(_TITLES, [_row(name, records[name]) for name in names])
 
 
 def _summary(names: list[str], records: dict[str, dict[str, Any]]) -> str:
