@@ -81,6 +81,7 @@ def int8_symbol(
             label_names=None,
             ctx=mx.cpu(),
             excluded_sym_names=list(excluded),
+            excluded_op_names=["elemwise_mul"],  # in 8 bits it refuses a map with signs by one without
             calib_mode="naive",
             calib_data=_Images(batches),
             quantized_dtype="auto",

@@ -19,6 +19,7 @@ from mxnetseg.deploy.exported import ExportedNetwork
 from mxnetseg.deploy.judgement import Judgement, first_that_holds, judge
 from mxnetseg.deploy.onnx import OnnxOptions, int8
 from mxnetseg.deploy.onnx.files import onnx_model
+from mxnetseg.deploy.reduce import symbol_block
 from mxnetseg.engine.checkpoint import load_model, read_meta
 from mxnetseg.errors import ConfigError, DataError, NameNotFoundError
 from tests.deploy.nets import lively_model
@@ -99,6 +100,21 @@ def test_int8_symbol(checkpoint, city, tmp_path, capsys, quick):
     assert 0 < np.abs(found - wanted).max() < 0.3 * np.abs(wanted).max()
     assert cli.main(["benchmark", str(tmp_path / "tiny_int8-symbol.json"), "--ctx", "cpu"]) == 2
     assert "--path int8" in capsys.readouterr().err
+
+
+def test_int8_symbol_of_gated_maps():
+    """Hard swish, as in MobileNetV3: a map with signs by one without."""
+    x = mx.sym.Convolution(mx.sym.var("data"), num_filter=8, kernel=(3, 3), name="one")
+    symbol = mx.sym.Convolution(x * mx.sym.hard_sigmoid(x), num_filter=4, kernel=(1, 1), name="two")
+    rng = np.random.default_rng(0)
+    shapes = zip(symbol.list_arguments(), symbol.infer_shape(data=(1, 3, 16, 16))[0], strict=True)
+    params = {name: mx.nd.array(rng.uniform(-1, 1, shape)) for name, shape in shapes if name != "data"}
+    image = rng.uniform(-1, 1, (1, 3, 16, 16)).astype("f")
+    wanted, found = (
+        symbol_block(*graph)(mx.nd.array(image)).asnumpy()
+        for graph in ((symbol, params), low_precision.int8_symbol(symbol, params, [image]))
+    )
+    assert 0 < np.abs(found - wanted).max() < 0.1 * np.abs(wanted).max()
 
 
 @pytest.mark.parametrize("form", [pytest.param((), marks=pytest.mark.slow), ("--format", "onnx")])
