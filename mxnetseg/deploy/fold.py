@@ -1,4 +1,4 @@
-"""Simpler graphs that compute the same: batch normalisation inside convolutions, no identities."""
+"""Simpler graphs that compute the same: batch normalisation inside convolutions, activations whole, no identities."""
 
 from __future__ import annotations
 
@@ -12,7 +12,15 @@ from mxnet import gluon
 from ..models.base import SegmentationModel
 from .graph import Entry, Graph, Node
 
-__all__ = ["BATCH_NORMS", "fold_batch_norms", "folded_network", "model_graph", "remove_identities", "simplify"]
+__all__ = [
+    "BATCH_NORMS",
+    "fold_batch_norms",
+    "folded_network",
+    "merge_prelus",
+    "model_graph",
+    "remove_identities",
+    "simplify",
+]
 
 BATCH_NORMS = ("BatchNorm", "_contrib_SyncBatchNorm")
 # Operators that return their input in an inference graph.
@@ -43,9 +51,10 @@ def folded_network(model: SegmentationModel, ctx: mx.Context | list[mx.Context] 
 
 
 def simplify(graph: Graph) -> Graph:
-    """Remove identities, then fold batch normalisation; the graph itself is changed and returned."""
+    """Remove identities, fold batch normalisation, merge PReLUs; the graph itself is changed and returned."""
     remove_identities(graph)
     fold_batch_norms(graph)
+    merge_prelus(graph)
     return graph
 
 
@@ -73,6 +82,48 @@ def fold_batch_norms(graph: Graph) -> None:
         return _folded(graph, convolution, node, made), 0
 
     graph.replace(rule)
+
+
+def merge_prelus(graph: Graph) -> None:
+    """Make one operator of every relu(x) - slopes * relu(-x), the form that networks have for their training."""
+
+    def rule(node: Node) -> Entry | None:
+        parts = _prelu_parts(node)
+        if parts is None or parts[1].name not in graph.params:
+            return None
+        x, slopes = parts
+        values = graph.params[slopes.name]
+        if values.size == 1:
+            attributes = {"act_type": "leaky", "slope": repr(float(values.item()))}
+            return Node("LeakyReLU", node.name, attributes, [x]), 0
+        return Node("LeakyReLU", node.name, {"act_type": "prelu"}, [x, (slopes, 0)]), 0
+
+    graph.replace(rule)
+
+
+def _prelu_parts(node: Node) -> tuple[Entry, Node] | None:
+    """Input and slopes, if the node is the last one of a PReLU."""
+    if node.op != "elemwise_sub":
+        return None
+    product, _ = node.inputs[1]
+    if product.op != "broadcast_mul":
+        return None
+    x, mirrored = _behind(node.inputs[0], "relu"), _behind(product.inputs[0], "relu", "_mul_scalar")
+    slopes = _behind(product.inputs[1], "Reshape")
+    if x is None or x != mirrored or slopes is None:
+        return None
+    negation = product.inputs[0][0].inputs[0][0]
+    return (x, slopes[0]) if _attribute(negation, "scalar", 0) == -1 else None
+
+
+def _behind(entry: Entry, *operators: str) -> Entry | None:
+    """What the first of these operators reads that come after each other in front of an entry."""
+    for operator in operators:
+        node, _ = entry
+        if node.op != operator:
+            return None
+        entry = node.inputs[0]
+    return entry
 
 
 def _folded(graph: Graph, convolution: Node, norm: Node, made: dict[str, Node]) -> Node:

@@ -105,3 +105,25 @@ def test_other_outputs_of_a_node_are_left_alone():
     parts = sym.SliceChannel(sym.Dropout(var("data")), num_outputs=3, axis=1)
     graph = folded(parts[2] - parts[0])
     assert kinds(graph) == ["null", "SliceChannel", "elemwise_sub"]
+
+
+SLOPES = np.array([-0.5, 0.25, 2], "f")
+
+
+def prelu(x, count=1, other=None, scale=-1):
+    """As `mxnetseg.models.layers.PReLU` writes it; `other` takes the place of the second x."""
+    slopes = sym.reshape(sym.var("slopes", shape=(count,)), shape=(1, -1, 1, 1))
+    return sym.relu(x) - sym.broadcast_mul(sym.relu((x if other is None else other) * scale), slopes)
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_prelu_becomes_one_operator(count):
+    graph = folded(prelu(var("data") - 1.2, count), slopes=SLOPES[:count])
+    assert [kind for kind in kinds(graph) if kind != "null"] == ["_minus_scalar", "LeakyReLU"]
+
+
+def test_what_looks_like_a_prelu_stays():
+    data = var("data") - 1.2
+    for other in (prelu(data, scale=-2), prelu(data, other=data * 2)):
+        assert "LeakyReLU" not in kinds(folded(other, slopes=SLOPES[:1]))
+    assert "LeakyReLU" not in kinds(folded(sym.relu(data) - data))

@@ -94,6 +94,7 @@ CASES = {
         sym.LeakyReLU(X, act_type="gelu"),
         sym.LeakyReLU(X, act_type="leaky"),
         sym.LeakyReLU(X, slope=0.1),
+        sym.LeakyReLU(X, sym.var("slopes"), act_type="prelu"),
     ],
     "pad": [sym.pad(X, mode="constant", pad_width=(0, 0, 0, 0, 1, 2, 3, 4), constant_value=0.5)],
     "pooling": [

@@ -352,10 +352,12 @@ def _activation(g: Writer, o: Operator) -> str:
 
 @_converter("LeakyReLU")
 def _leaky_relu(g: Writer, o: Operator) -> str:
-    """Leaky ReLU, or GELU: x times the normal distribution's integral up to x."""
+    """Leaky ReLU, with one slope or one per channel, or GELU: x times the normal distribution's integral up to x."""
     kind, slope, x = o.get("act_type", "leaky"), o.get("slope", 0.25), o.inputs[0]
     if kind == "leaky":
         return g("LeakyRelu", x, alpha=float(slope))
+    if kind == "prelu":
+        return g("PRelu", x, g("Reshape", o.inputs[1], [-1, 1, 1]))
     if kind != "gelu":
         raise o.refusal("act_type")
     twice = g("Add", g("Erf", g("Mul", x, float(np.sqrt(0.5)))), 1.0)
