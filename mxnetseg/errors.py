@@ -70,6 +70,11 @@ class TrainingError(UserError):
 
 def suggest(name: str, choices: Iterable[str]) -> str:
     """Sentence that proposes the closest of `choices` ("" when none is close)."""
-    table = {choice.lower(): choice for choice in choices}
-    close = difflib.get_close_matches(name.lower(), table, n=3, cutoff=0.55)
+    table = {_plain(choice): choice for choice in choices}
+    close = difflib.get_close_matches(_plain(name), table, n=3, cutoff=0.55)
     return f"did you mean {' or '.join(repr(table[c]) for c in close)}?" if close else ""
+
+
+def _plain(name: str) -> str:
+    """What names are compared by: the dashes of flags would make any two alike."""
+    return name.lower().lstrip("-")
