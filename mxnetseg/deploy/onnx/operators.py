@@ -470,8 +470,10 @@ def _repeat(g: Writer, o: Operator) -> str:
 
 def _repeated(g: Writer, x: str, axes: list[int], times: int) -> str:
     """Every entry `times` times along the axes."""
-    scales, form = np.full(len(axes), times, np.float32), {"mode": "nearest", "nearest_mode": "floor"}
-    return g("Resize", x, "", scales, axes=axes, coordinate_transformation_mode="asymmetric", **form)
+    # Of all axes: when ONNX Runtime 1.31 changes the layout of an 8-bit network, it loses those of two.
+    scales, form = np.ones(4, np.float32), {"mode": "nearest", "nearest_mode": "floor"}
+    scales[axes] = times
+    return g("Resize", x, "", scales, coordinate_transformation_mode="asymmetric", **form)
 
 
 @_converter("BilinearSampler")
