@@ -16,12 +16,15 @@ from mxnetseg import cli
 from mxnetseg.deploy import OnnxSegmenter, judgement, low_precision
 from mxnetseg.deploy.calibration import calibration_images
 from mxnetseg.deploy.exported import ExportedNetwork
+from mxnetseg.deploy.graph import Graph
 from mxnetseg.deploy.judgement import Judgement, first_that_holds, judge
 from mxnetseg.deploy.onnx import OnnxOptions, int8
 from mxnetseg.deploy.onnx.files import onnx_model
+from mxnetseg.deploy.onnx.translate import Form, build_onnx
 from mxnetseg.deploy.reduce import symbol_block
 from mxnetseg.engine.checkpoint import load_model, read_meta
 from mxnetseg.errors import ConfigError, DataError, NameNotFoundError
+from mxnetseg.tools.foreign import onnx_runtime_pass
 from tests.deploy.nets import lively_model
 
 GOOD = Judgement(10, "here", 0.995, (0.5, 0.498), (20.0, 10.0), 2.0)
@@ -102,18 +105,31 @@ def test_int8_symbol(checkpoint, city, tmp_path, capsys, quick):
     assert "--path int8" in capsys.readouterr().err
 
 
-def test_int8_symbol_of_gated_maps():
-    """Hard swish, as in MobileNetV3: a map with signs by one without."""
+def between_convolutions(layer):
+    """Symbol, parameters, an image and its scores."""
     x = mx.sym.Convolution(mx.sym.var("data"), num_filter=8, kernel=(3, 3), name="one")
-    symbol = mx.sym.Convolution(x * mx.sym.hard_sigmoid(x), num_filter=4, kernel=(1, 1), name="two")
+    symbol = mx.sym.Convolution(layer(x), num_filter=4, kernel=(1, 1), name="two")
     rng = np.random.default_rng(0)
     shapes = zip(symbol.list_arguments(), symbol.infer_shape(data=(1, 3, 16, 16))[0], strict=True)
     params = {name: mx.nd.array(rng.uniform(-1, 1, shape)) for name, shape in shapes if name != "data"}
     image = rng.uniform(-1, 1, (1, 3, 16, 16)).astype("f")
-    wanted, found = (
-        symbol_block(*graph)(mx.nd.array(image)).asnumpy()
-        for graph in ((symbol, params), low_precision.int8_symbol(symbol, params, [image]))
+    return symbol, params, image, symbol_block(symbol, params)(mx.nd.array(image)).asnumpy()
+
+
+def test_int8_symbol_of_gated_maps():
+    """Hard swish, as in MobileNetV3: a map with signs by one without."""
+    symbol, params, image, wanted = between_convolutions(lambda x: x * mx.sym.hard_sigmoid(x))
+    found = symbol_block(*low_precision.int8_symbol(symbol, params, [image]))(mx.nd.array(image)).asnumpy()
+    assert 0 < np.abs(found - wanted).max() < 0.1 * np.abs(wanted).max()
+
+
+def test_int8_onnx_of_enlarged_maps(tmp_path):
+    symbol, params, image, wanted = between_convolutions(
+        lambda x: mx.sym.UpSampling(x, scale=2, sample_type="nearest", num_args=1)
     )
+    graph = Graph(symbol, {name: value.asnumpy() for name, value in params.items()})
+    built, _ = build_onnx(graph, Form(size=(16, 16)), {})
+    found = onnx_runtime_pass(int8.quantize_onnx(built, [image], tmp_path).SerializeToString(), image)()
     assert 0 < np.abs(found - wanted).max() < 0.1 * np.abs(wanted).max()
 
 
