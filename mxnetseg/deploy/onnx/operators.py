@@ -356,8 +356,9 @@ def _leaky_relu(g: Writer, o: Operator) -> str:
     kind, slope, x = o.get("act_type", "leaky"), o.get("slope", 0.25), o.inputs[0]
     if kind == "leaky":
         return g("LeakyRelu", x, alpha=float(slope))
-    if kind == "prelu":
-        return g("PRelu", x, g("Reshape", o.inputs[1], [-1, 1, 1]))
+    if kind == "prelu":  # ONNX Runtime 1.31 and OpenVINO 2026.4 are slower with PRelu, which slopes (C, 1, 1) become
+        negative = g("Mul", g("Relu", g("Mul", x, -1.0)), g("Reshape", o.inputs[1], [1, -1, 1, 1]))
+        return g("Sub", g("Relu", x), negative)
     if kind != "gelu":
         raise o.refusal("act_type")
     twice = g("Add", g("Erf", g("Mul", x, float(np.sqrt(0.5)))), 1.0)
