@@ -7,11 +7,18 @@ import json
 from pathlib import Path
 from typing import Any
 
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator
+from matplotlib.transforms import Bbox
+
 from .listing import markdown_table
 
 __all__ = ["RECORDS", "picture", "realtime_table"]
 
 RECORDS = Path(__file__).resolve().parents[2] / "docs" / "realtime.json"
+# Where a name may stand: shift in points, and which of its ends is at the point.
+_SIDES = [(x, y, side) for y in (6, -7, 0, 14, -15) for x, side in ((5, "left"), (-5, "right"))]
 _TITLES = {
     "network": ":--",
     "model": ":--",
@@ -41,12 +48,16 @@ def realtime_table(path: Path, equality: dict[str, str]) -> str:
 
 
 def _machines(records: dict[str, dict[str, Any]]) -> str:
-    """Where the figures come from."""
-    machines = {json.dumps(record["machine"], sort_keys=True): record["machine"] for record in records.values()}
+    """Where the figures come from; the record of a network knows the versions of what was fastest."""
+    found: dict[tuple[str, str], dict[str, set[str]]] = {}
+    for machine in (record["machine"] for record in records.values()):
+        known = found.setdefault((machine["cpu"], machine["threads"] or "all"), {})
+        for name, version in machine["versions"].items():
+            known.setdefault(name, set()).add(version)
     lines = []
-    for machine in machines.values():
-        versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
-        lines.append(f"Measured on {machine['cpu']}, {machine['threads'] or 'all'} threads; {versions}.")
+    for (cpu, threads), known in found.items():
+        versions = ", ".join(f"{name} {' and '.join(sorted(v))}" for name, v in sorted(known.items()))
+        lines.append(f"Measured on {cpu}, {threads} threads; {versions}.")
     return "\n".join(lines) + "\n\n"
 
 
@@ -83,23 +94,40 @@ def picture(records: dict[str, dict[str, Any]]) -> bytes:
     bytes
         PNG.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     figure = Figure(figsize=(9, 6), layout="constrained")
-    axes = figure.subplots()
-    for name, record in records.items():
-        if not record["mIoU"]:
-            continue
-        x, y = record["float32"]["median"], record["mIoU"]
-        axes.scatter(x, y, s=36, facecolors="none" if record["split"] == "test" else "C0", edgecolors="C0")
-        axes.annotate(name, (x, y), (5, 3), textcoords="offset points", fontsize=8)
+    canvas, axes = FigureCanvasAgg(figure), figure.subplots()
+    shown = {name: record for name, record in records.items() if record["mIoU"]}
+    places = {name: (record["float32"]["median"], record["mIoU"]) for name, record in shown.items()}
+    for name, place in places.items():
+        face = "none" if shown[name]["split"] == "test" else "C0"
+        axes.scatter(*place, s=36, facecolors=face, edgecolors="C0")
     axes.set(xscale="log", xlabel="measured latency, ms", ylabel="published mIoU on Cityscapes, %")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.xaxis.set_minor_formatter("")
     machine = next(iter(records.values()))["machine"]
     threads = f"{machine['threads']} threads" if machine["threads"] else "all threads"
     axes.set_title(f"512x1024, float32, {machine['cpu']}, {threads}; hollow: test split", fontsize=9)
     axes.grid(True, which="both", alpha=0.25)
     axes.margins(0.12)
+    figure.draw_without_rendering()
+    _name(axes, canvas.get_renderer(), places)
     file = io.BytesIO()
-    FigureCanvasAgg(figure).print_png(file)
+    canvas.print_png(file)
     return file.getvalue()
+
+
+def _name(axes: Any, renderer: Any, places: dict[str, tuple[float, float]]) -> None:
+    """Write names beside points, where neither another name nor another point is."""
+    taken = [Bbox.from_extents(*(pixel - 3), *(pixel + 3)) for pixel in axes.transData.transform([*places.values()])]
+    for name, place in places.items():
+        for x, y, side in _SIDES:
+            text = axes.annotate(name, place, (x, y), textcoords="offset points", fontsize=8, ha=side, va="center")
+            box = text.get_window_extent(renderer)
+            inside = axes.bbox.containsx(box.x0) and axes.bbox.containsx(box.x1)
+            if inside and not box.count_overlaps(taken):
+                break
+            text.remove()
+        else:  # full everywhere
+            axes.add_artist(text)
+        taken.append(box)

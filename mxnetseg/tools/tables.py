@@ -1,4 +1,4 @@
-"""The tables of models and data sets, written from the registry, and that of docs/training.md, from its records.
+"""The tables of models and data sets, written from the registry, and those of trainings and latency, from records.
 
 ``python -m mxnetseg.tools.tables`` writes them between their markers; with ``--check`` it only says whether they are
 up to date. Parameters and multiply-accumulates come from the networks' symbols: no weights are made.
@@ -17,6 +17,7 @@ from typing import Any
 
 from ..registry import DATASETS, MODELS, Entry
 from .listing import config_rows, markdown_table
+from .realtime import RECORDS, realtime_table
 from .training import training_table
 
 __all__ = ["dataset_table", "figures", "main", "model_table", "name_list", "pages", "splice", "written_costs"]
@@ -49,6 +50,12 @@ def _published() -> dict[str, str]:
     return {model: ", ".join(f"{data} {score}" for data, score in scores.items()) for model, scores in best.items()}
 
 
+def _equalities() -> dict[str, str]:
+    """What is proven of every model, by its name."""
+    oracles = [*json.loads((DOCS / "oracles.json").read_text(encoding="utf-8")).values()]
+    return {name: _equality(name, oracles) for name in MODELS.names()}
+
+
 def _equality(model: str, oracles: list[dict[str, Any]]) -> str:
     """How many reference cases a model meets, and its largest relative error in plain and in strong-signal cases."""
     own = [oracle for oracle in oracles if oracle["model"] == model]
@@ -73,13 +80,11 @@ def model_table(costs: dict[str, tuple[str, str]]) -> str:
     costs : dict
         :func:`figures` by model name.
     """
-    published, oracles = _published(), [*json.loads((DOCS / "oracles.json").read_text(encoding="utf-8")).values()]
-    rows = []
+    published, equalities, rows = _published(), _equalities(), []
     for entry in MODELS.entries():
         backbones = _backbones(entry)
-        scores, equality = published.get(entry.name, ""), _equality(entry.name, oracles)
-        row = [f"`{entry.name}`", _code(entry.aliases), backbones, *costs[entry.name], scores, equality]
-        rows.append([*row, entry.meta["paper"]])
+        row = [f"`{entry.name}`", _code(entry.aliases), backbones, *costs[entry.name], published.get(entry.name, "")]
+        rows.append([*row, equalities[entry.name], entry.meta["paper"]])
     titles = {"model": ":--", "short names": ":--", "backbones (default)": ":--", "parameters": "--:", "MACs": "--:"}
     return markdown_table(titles | {"published mIoU": ":--", "equal to the original": ":--", "paper": ":--"}, rows)
 
@@ -152,6 +157,7 @@ def pages() -> dict[Path, Callable[[str], str]]:
         DOCS / "models.md": lambda text: splice(text, "models", model_table(_costs())),
         DOCS / "datasets.md": lambda text: splice(text, "data sets", dataset_table()),
         DOCS / "training.md": lambda text: splice(text, "trainings", training_table(DOCS / "training.json")),
+        DOCS / "realtime.md": lambda text: splice(text, "realtime", realtime_table(RECORDS, _equalities())),
     }
 
 

@@ -54,3 +54,4 @@ def test_main_writes_and_checks(tmp_path, monkeypatch, capsys, quick):
 
 
 _NAMES = {"README.md": "names", "models.md": "models", "datasets.md": "data sets", "training.md": "trainings"}
+_NAMES |= {"realtime.md": "realtime"}
