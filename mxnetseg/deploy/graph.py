@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,6 +17,8 @@ Shape = tuple[int, ...]
 
 # Part of the JSON format: MXNet reads files of later versions than its own with care.
 _VERSION = {"mxnet_version": ["int", 10901]}
+# MXNet adds the gradients of a map with so many readers one after the other.
+_MANY = 8
 
 
 @dataclass(eq=False)
@@ -123,11 +125,37 @@ class Graph:
             return [place[id(source[0])], source[1], 0]
 
         items = [
-            {"op": n.op, "name": name, "attrs": n.attrs, "inputs": [entry(e) for e in n.inputs]}
-            for n, name in zip(nodes, names, strict=True)
+            {"op": op, "name": name, "attrs": attrs, "inputs": [entry(e) for e in n.inputs]}
+            for n, name, (op, attrs) in zip(nodes, names, self._operators(), strict=True)
         ]
         inputs = [i for i, node in enumerate(nodes) if node.op == "null"]
         return {"nodes": items, "arg_nodes": inputs, "heads": [entry(e) for e in self.outputs], "attrs": _VERSION}
+
+    def _operators(self) -> Iterator[tuple[str, dict[str, str]]]:
+        """Operator and arguments of :meth:`nodes`, for MXNet.
+
+        MXNet 1.9.1 derives the backward pass of every graph that it runs. Each of many gradients of one map waits for
+        those before it. What those are made of may be the one that an addition hands on as it is, and MXNet refuses
+        such a cycle; the sum of several hands on a copy.
+        """
+        nodes, same = self.nodes(), self._same()
+        reads = Counter((same[id(source)], index) for node in nodes for source, index in node.inputs)
+        for node in nodes:
+            many = any(reads[same[id(source)], index] >= _MANY for source, index in node.inputs)
+            if node.op == "elemwise_add" and many:
+                yield "add_n", {**node.attrs, "num_args": "2"}
+            else:
+                yield node.op, node.attrs
+
+    def _same(self) -> dict[int, int]:
+        """By the ``id`` of a node, that of the first one that computes the same: MXNet makes one of them."""
+        first: dict[Any, int] = {}
+        same: dict[int, int] = {}
+        for node in self.nodes():
+            inputs = tuple((same[id(source)], index) for source, index in node.inputs)
+            name = node.name if node.op == "null" else ""
+            same[id(node)] = first.setdefault((node.op, name, tuple(sorted(node.attrs.items())), inputs), id(node))
+        return same
 
     def unique_names(self) -> list[str]:
         """Names of :meth:`nodes`, with a number where one has been taken."""

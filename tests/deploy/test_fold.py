@@ -1,13 +1,14 @@
 """Simplified graphs compute what the networks compute."""
 
 import functools
+import json
 
 import mxnet as mx
 import numpy as np
 import pytest
-from mxnet import sym
+from mxnet import gluon, sym
 
-from mxnetseg.deploy.fold import model_graph, simplify
+from mxnetseg.deploy.fold import folded_network, model_graph, simplify
 from mxnetseg.deploy.graph import Graph
 from tests.deploy.nets import QUICK_EACH, lively_model
 from tests.models.networks import image
@@ -33,10 +34,11 @@ def test_simplified_networks_are_equal_at_two_sizes(name):
     before = Graph(net.symbol(), {})
     assert not {"Dropout", "BlockGrad", "_copy"} & set(kinds(graph))
     assert kinds(graph).count("BatchNorm") <= kinds(before).count("BatchNorm") // 3
-    symbol = graph.symbol()
-    for x in (image(64, 96), image(96, 64, 2)):
+    fast = folded_network(net)
+    fast.hybridize(static_alloc=True, static_shape=True)
+    for x in (image(64, 96), image(96, 64, 2), image(64, 96)):
         expected = net.predict(x).asnumpy()
-        assert np.abs(evaluate(symbol, graph.params, x) - expected).max() <= 1e-5 * np.abs(expected).max()
+        assert np.abs(fast(x).asnumpy() - expected).max() <= 1e-5 * np.abs(expected).max()
 
 
 @functools.cache
@@ -127,3 +129,30 @@ def test_what_looks_like_a_prelu_stays():
     for other in (prelu(data, scale=-2), prelu(data, other=data * 2)):
         assert "LeakyReLU" not in kinds(folded(other, slopes=SLOPES[:1]))
     assert "LeakyReLU" not in kinds(folded(sym.relu(data) - data))
+
+
+def residual_branches(x, count, copies=1):
+    """y + f1(y) + f2(y) + ... with y = relu(x), which is computed `copies` times; MXNet keeps one of them."""
+    starts = [sym.relu(x) for _ in range(copies)]
+    total = starts[0]
+    for k in range(count):
+        total = total + sym.exp(starts[k % copies] * (-k - 1))
+    return total
+
+
+@pytest.mark.parametrize("copies", [1, 2])
+def test_maps_with_many_readers_run(copies):
+    graph = folded(residual_branches(var("data"), 12, copies))
+    x = image(9, 8)
+    for options in ({}, {"static_alloc": True, "static_shape": True}):
+        network = gluon.SymbolBlock(graph.symbol(), sym.var("data", dtype="float32"))
+        network.hybridize(**options)
+        expected = evaluate(graph.symbol(), {}, x)
+        np.testing.assert_allclose(network(x).asnumpy(), expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize(("branches", "operator"), [(6, "elemwise_add"), (7, "add_n")])
+def test_additions_stay_where_a_map_has_few_readers(branches, operator):
+    symbol = folded(residual_branches(var("data"), branches)).symbol()
+    written = [node["op"] for node in json.loads(symbol.tojson())["nodes"]]
+    assert written.count(operator) == (1 if operator == "add_n" else branches)
