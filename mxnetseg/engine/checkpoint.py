@@ -29,6 +29,13 @@ if TYPE_CHECKING:
 __all__ = ["Checkpoint", "load_checkpoint", "load_model", "read_meta", "save_checkpoint"]
 
 _EXTRA = "extra:"
+_ELSEWHERE = "choose another folder with train.weights_dir=DIR"
+# What is missing, and what helps, where a file does not fit.
+_NO_ROOM = {
+    errno.ENOSPC: ("{} of free space", f"free some space, or {_ELSEWHERE}"),
+    errno.EDQUOT: ("{} of quota", f"free some space, or {_ELSEWHERE}"),
+    errno.EFBIG: ("files of {}", "raise the limit of file sizes (`ulimit -f unlimited`)"),
+}
 
 
 @dataclass
@@ -110,12 +117,10 @@ def save_checkpoint(
                 keep(path, previous)
         replace_file(path.with_name(path.name + ".sha256"), f"{checksum}  {path.name}\n".encode())
     except OSError as error:
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
         kept = "the previous file is intact" if path.exists() else "nothing was written"
+        expected, remedy = _NO_ROOM.get(error.errno, ("a writable folder", _ELSEWHERE))
         raise CheckpointError(
-            f"cannot write {path}: {error.strerror}; {kept}",
-            f"{len(data) / 2**20:.1f} MiB of free space" if full else "a writable folder",
-            "free some space" if full else "choose another folder with train.weights_dir=DIR",
+            f"cannot write {path}: {error.strerror}; {kept}", expected.format(f"{len(data):,} bytes"), remedy
         ) from error
     return checksum
 
