@@ -74,7 +74,7 @@ def bound_caches() -> None:
 
     Without a bound, a thousand images of different sizes leave some 400 MiB behind (``benchmarks/leaks.py``).
     """
-    os.environ.setdefault("MXNET_MKLDNN_CACHE_NUM", "256")
+    os.environ.setdefault("MXNET_MKLDNN_CACHE_NUM", "64")
 
 
 def restore_numpy_names() -> None:
