@@ -17,11 +17,18 @@ def test_removed_numpy_names_are_back():
     assert np.object is object
 
 
+def _seen(*names: str, before: str = "pass", **environment: str) -> list[str]:
+    """Variables of the environment after the import."""
+    code = f"import os; {before}; import mxnetseg; print(*(os.environ.get(name) for name in {names}))"
+    ours = {"OMP_NUM_THREADS", "OMP_WAIT_POLICY", "GOMP_SPINCOUNT"}
+    env = {k: v for k, v in os.environ.items() if k not in ours} | environment
+    done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True, timeout=60)
+    return done.stdout.split()
+
+
 def _threads_seen(cpus: set[int], **environment: str) -> str:
-    code = "import os; import mxnetseg; print(os.environ['OMP_NUM_THREADS'])"
-    env = {k: v for k, v in os.environ.items() if k != "OMP_NUM_THREADS"} | environment
-    command = [sys.executable, "-c", f"import os; os.sched_setaffinity(0, {cpus}); {code}"]
-    return subprocess.run(command, env=env, capture_output=True, text=True, check=True, timeout=60).stdout.strip()
+    (threads,) = _seen("OMP_NUM_THREADS", before=f"os.sched_setaffinity(0, {cpus})", **environment)
+    return threads
 
 
 def test_threads_follow_the_affinity():
@@ -32,6 +39,15 @@ def test_threads_follow_the_affinity():
 def test_threads_set_by_the_user_win():
     first = min(os.sched_getaffinity(0))
     assert _threads_seen({first}, OMP_NUM_THREADS="3") == "3"
+
+
+def test_waiting_threads_spin_only_for_a_while():
+    assert _seen("OMP_WAIT_POLICY", "GOMP_SPINCOUNT") == ["ACTIVE", "10000"]
+
+
+def test_waiting_set_by_the_user_wins():
+    assert _seen("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", OMP_WAIT_POLICY="PASSIVE") == ["PASSIVE", "None"]
+    assert _seen("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", GOMP_SPINCOUNT="5") == ["ACTIVE", "5"]
 
 
 def test_memory_per_size_of_input_is_bounded(monkeypatch):
