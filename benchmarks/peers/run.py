@@ -28,7 +28,7 @@ from mxnet import autograd, gluon
 
 from mxnetseg.deploy.export import parse_size
 from mxnetseg.errors import ConfigError
-from mxnetseg.losses import CrossEntropy
+from mxnetseg.losses.cross_entropy import CrossEntropy
 from mxnetseg.tools.machine import describe_machine
 from mxnetseg.tools.noise import RULE, Watch
 from mxnetseg.tools.paths import PATHS
