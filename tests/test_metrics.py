@@ -95,9 +95,22 @@ def test_labels_out_of_range_are_refused_and_not_counted(value):
     label, prediction = pair(5)
     label[3, 4] = value
     metric = ConfusionMatrix(5)
-    with pytest.raises(DataError, match=rf"label holds {value}\b"):
+    with pytest.raises(DataError, match=rf"(?m)^label holds {value}$") as caught:
         metric.update(label, prediction)
+    assert caught.value.expected == "classes 0..4 or -1 (ignored)"
     assert metric.pixels == 0
+
+
+@pytest.mark.parametrize(
+    ("wrong", "listed"), [(1, "5"), (8, "5, 6, 7, 8, 9, 10, 11, 12"), (9, "5, 6, 7, 8, 9, 10, 11, 12, ...")]
+)
+def test_wrong_values_are_listed_up_to_eight(wrong, listed):
+    label, prediction = pair(5)
+    prediction[0, :wrong] = np.arange(5, 5 + wrong)
+    with pytest.raises(DataError) as caught:
+        ConfusionMatrix(5).update(label, prediction)
+    assert caught.value.found == f"prediction holds {listed}"
+    assert caught.value.expected == "classes 0..4"
 
 
 def test_wrong_predictions_shapes_and_types_are_refused():
@@ -136,6 +149,18 @@ def test_nothing_counted_is_not_a_score():
     metric.update(np.full((2, 2), -1), np.zeros((2, 2), np.uint8))
     assert all(np.isnan(v) for v in metric.summary().values())
     assert metric.as_dict("abc")["mIoU"] is None
+
+
+def test_the_dictionary_holds_scalars_rows_and_counts():
+    metric = ConfusionMatrix(2)
+    metric.update(np.array([[0, 1, 1, -1]]), np.array([[0, 0, 1, 1]]))
+    values = metric.as_dict(["a", "b"])
+    assert values == {
+        **metric.summary(),
+        "pixels": 3,
+        "per_class": metric.per_class(["a", "b"]),
+        "confusion": [[1, 0], [1, 1]],
+    }
 
 
 def test_names_must_be_as_many_as_the_classes():
