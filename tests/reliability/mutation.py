@@ -51,7 +51,7 @@ TARGETS = {
     "metrics": Target("mxnetseg.metrics", ("test_metrics.py",), ("reliability/test_metric.py",)),
     "params_file": Target("mxnetseg.models.params_file", CHECKPOINT[::-1]),
     "checkpoint": Target("mxnetseg.engine.checkpoint", CHECKPOINT[:1]),
-    "atomic": Target("mxnetseg.engine.atomic", CHECKPOINT[:1]),
+    "atomic": Target("mxnetseg.engine.atomic", ("engine/test_atomic.py",), CHECKPOINT[:1]),
     "weights": Target("mxnetseg.engine.weights", CHECKPOINT[:1], ("engine/test_trainer.py",)),
 }
 
