@@ -19,8 +19,9 @@ from typing import Any
 
 from .errors import ConfigError, TrainingError
 
-__all__ = ["PATIENCE", "Watch", "role", "serve"]
+__all__ = ["ANNOUNCED", "PATIENCE", "Watch", "role", "serve"]
 
+ANNOUNCED = "MXNETSEG_ANNOUNCED"  # set for workers beside one that says what all of them wait for
 PATIENCE = 20  # seconds of silence after which a process counts as dead
 _HEARTBEAT = 2  # seconds between signs of life
 _NEEDED = ("DMLC_PS_ROOT_URI", "DMLC_PS_ROOT_PORT", "DMLC_NUM_WORKER", "DMLC_NUM_SERVER")

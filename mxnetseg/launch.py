@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Sequence
 
+from .cluster import ANNOUNCED
 from .compat import usable_cpus
 from .errors import ConfigError, TrainingError
 
@@ -97,12 +98,13 @@ class Job:
         }
         self._command = list(command)
         self.helpers = [self._start("scheduler"), *(self._start("server") for _ in range(servers))]
-        self.workers = [self._start("worker") for _ in range(workers)]
+        first = self._start("worker")
+        self.workers = [first, *(self._start("worker", **{ANNOUNCED: "1"}) for _ in range(workers - 1))]
 
-    def _start(self, role: str) -> subprocess.Popen[bytes]:
+    def _start(self, role: str, **more: str) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
             self._command,
-            env={**self._environment, "DMLC_ROLE": role},
+            env={**self._environment, "DMLC_ROLE": role, **more},
             stdin=subprocess.DEVNULL,
             process_group=0,
             preexec_fn=_end_with_parent if role == "worker" else None,

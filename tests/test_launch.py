@@ -54,6 +54,7 @@ def rows(folder, event):
 def test_two_workers_equal_one_process_with_the_whole_batch(tmp_path):
     done = train(tmp_path / "two", 2)
     assert done.returncode == 0, done.stderr
+    assert done.stderr.count("waiting for 2 workers and 1 servers") == 1
     one = alone(tmp_path / "one")
     first, second = (arrays(tmp_path / "two", rank, 2) for rank in (0, 1))
     assert first.keys() == one.keys()
@@ -142,6 +143,7 @@ def test_silence_ends_every_process_without_a_launcher(tmp_path):
         for job in jobs.values():
             job.kill()
     assert sorted(job.returncode for job in jobs.values()) == [-9, 1, 1, 1]
+    assert all("waiting for 2 workers" in said[name] for name in ("worker 0", "worker 1"))
     assert "1 of the workers and servers did not answer" in said["scheduler"]
     assert sum("the scheduler did not answer" in text and "--resume" in text for text in said.values()) == 2
 

@@ -13,7 +13,7 @@ import mxnet as mx
 import numpy as np
 from mxnet import nd
 
-from ..cluster import Watch, role
+from ..cluster import ANNOUNCED, Watch, role
 from ..errors import ConfigError
 
 __all__ = ["Group", "Workers", "join"]
@@ -105,7 +105,8 @@ class Workers(Group):
     """
 
     def __init__(self, kind: str = "dist_sync"):
-        _announce()
+        if not os.environ.get(ANNOUNCED):
+            _announce()
         self.kvstore = mx.kv.create(kind)
         self.rank, self.size = self.kvstore.rank, self.kvstore.num_workers
         self._sums: dict[tuple, tuple[int, nd.NDArray]] = {}
