@@ -64,10 +64,8 @@ def _assign(
     contexts = [ctx] if isinstance(ctx, mx.Context) else list(ctx)
     for name, param in params.items():
         param.shape = arrays[name].shape
-        if param._data is not None and param.list_ctx() != contexts:
+        if param._data is None:
+            param.initialize(mx.init.Zero(), ctx=contexts)
+        elif param.list_ctx() != contexts:
             param.reset_ctx(contexts)
-        if param._data is None and not param._deferred_init:
-            param.initialize(ctx=ctx)
         param.set_data(arrays[name])
-        if param._deferred_init:
-            param._finish_deferred_init()

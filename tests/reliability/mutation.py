@@ -52,7 +52,7 @@ TARGETS = {
     "params_file": Target("mxnetseg.models.params_file", CHECKPOINT[::-1]),
     "checkpoint": Target("mxnetseg.engine.checkpoint", CHECKPOINT[:1]),
     "atomic": Target("mxnetseg.engine.atomic", ("engine/test_atomic.py",), CHECKPOINT[:1]),
-    "weights": Target("mxnetseg.engine.weights", CHECKPOINT[:1], ("engine/test_trainer.py",)),
+    "weights": Target("mxnetseg.engine.weights", ("engine/test_weights.py",), CHECKPOINT[:1]),
 }
 
 
