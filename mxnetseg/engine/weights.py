@@ -54,7 +54,7 @@ def load_strictly(
 def _fits(param: gluon.Parameter, array: nd.NDArray) -> bool:
     shape = param.shape
     return shape is None or (
-        len(shape) == array.ndim and all(a in (b, 0, -1) for a, b in zip(shape, array.shape, strict=True))
+        len(shape) == array.ndim and all(a in (b, 0) for a, b in zip(shape, array.shape, strict=True))
     )
 
 

@@ -1,6 +1,7 @@
 import errno
 import hashlib
 import os
+import re
 import subprocess
 import sys
 
@@ -176,9 +177,9 @@ def test_any_flipped_byte_is_noticed(saved):
 @pytest.mark.parametrize(
     ("number", "expected", "remedy"),
     [
-        (errno.ENOSPC, "bytes of free space", "free some space"),
-        (errno.EDQUOT, "bytes of quota", "free some space"),
-        (errno.EFBIG, "files of 2,097,", "raise the limit"),
+        (errno.ENOSPC, ".* bytes of free space", "free some space"),
+        (errno.EDQUOT, ".* bytes of quota.*", "free some space"),
+        (errno.EFBIG, ".*files of 2,097,.*", "raise the limit"),
         (errno.EACCES, "a writable folder", "choose another folder"),
     ],
 )
@@ -191,15 +192,28 @@ def test_failed_write_leaves_the_previous_file(saved, monkeypatch, call, number,
         raise OSError(number, os.strerror(number))
 
     monkeypatch.setattr(atomic.os, call, fail)
-    with pytest.raises(CheckpointError, match="previous file is intact") as caught:
+    with pytest.raises(CheckpointError, match=r"(?m); the previous file is intact$") as caught:
         save_checkpoint(path, {"a": nd.ones((2**19,))}, {})
-    assert expected in caught.value.expected and caught.value.remedy.startswith(remedy)
-    with pytest.raises(CheckpointError, match="nothing was written"):
+    assert re.fullmatch(expected, caught.value.expected) and caught.value.remedy.startswith(remedy)
+    with pytest.raises(CheckpointError, match=r"(?m); nothing was written$"):
         save_checkpoint(path.with_name("new.params"), {"a": nd.ones((1,))}, {})
     monkeypatch.undo()
     assert path.read_bytes() == before
     assert [p.name for p in path.parent.iterdir() if p.suffix == ".tmp"] == []
     equal(load_checkpoint(path).params, values(net))
+
+
+def test_missing_folders_are_made(tmp_path):
+    path = tmp_path / "a" / "b" / "net.params"
+    save_checkpoint(path, {"a": nd.ones((1,))}, META)
+    assert read_meta(path) == META
+
+
+def test_trailer_without_a_file_is_damaged(tmp_path):
+    path = tmp_path / "net.params"
+    path.write_bytes((bytes(FOOTER) + MAGIC)[-FOOTER:])
+    with pytest.raises(CheckpointError):
+        read_meta(path)
 
 
 def test_process_killed_while_writing(saved):

@@ -65,6 +65,13 @@ def test_what_does_not_fit_is_named_and_nothing_is_loaded():
     assert (values(net)["0.weight"].asnumpy() == 1).all()
 
 
+def test_one_row_does_not_fit_two():
+    net = nn.HybridSequential()
+    net.add(nn.Dense(1, in_units=3))
+    with pytest.raises(CheckpointError, match=r"differently shaped: 0\.bias, 0\.weight"):
+        load_strictly(net, arrays(), "FILE", mx.cpu())
+
+
 @pytest.mark.parametrize(("count", "listed"), [(5, "a, b, c, d, e"), (6, "a, b, c, d, e, ... (6 in all)")])
 def test_at_most_five_names_are_listed(count, listed):
     extra = dict.fromkeys("abcdef"[:count], np.zeros(1))
