@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import struct
 
 import numpy as np
 import pytest
 from mxnet import nd
 
+from mxnetseg.engine.checkpoint import save_checkpoint
 from mxnetseg.errors import CheckpointError
 from mxnetseg.models import params_file
 from mxnetseg.models.params_file import read_params_file
@@ -127,8 +129,28 @@ def test_side_file_is_checked(path):
     side.write_text(f"{'0' * 64}  a.params\n")
     with pytest.raises(CheckpointError, match=r"not the one in a\.params\.sha256"):
         read_params_file(path)
-    side.write_text("")
-    assert read_params_file(path)[0]
+    for right in ("", f"{hashlib.sha256(path.read_bytes()).hexdigest()}  a.params\n"):
+        side.write_text(right)
+        assert read_params_file(path)[0]
+
+
+@pytest.mark.parametrize("data", [b"", struct.pack("<Q", 0x112), b"P" + bytes(40)], ids=["empty", "head", "other"])
+def test_other_files_are_said_to_be_no_parameter_files(path, data):
+    path.write_bytes(data)
+    with pytest.raises(CheckpointError) as caught:
+        read_params_file(path)
+    assert caught.value.found == f"{path} is not an MXNet parameter file"
+    assert caught.value.expected == "a .params or .state file"
+
+
+def test_checkpoint_without_its_end_is_said_to_be_damaged(path):
+    save_checkpoint(path, {"a": nd.ones((2,))}, {})
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(CheckpointError) as caught:
+        read_params_file(path)
+    assert caught.value.found == f"{path} is damaged: its end is missing"
+    assert caught.value.expected == "a complete checkpoint"
+    assert caught.value.remedy == "use another one, or copy it again"
 
 
 def test_what_mxnet_refuses_all_the_same(path, monkeypatch):
