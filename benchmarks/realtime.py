@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -53,14 +55,36 @@ def command(row: dict[str, str]) -> list[str]:
 def measure(row: dict[str, str], iterations: int) -> dict[str, Any] | None:
     """Record of one network; None if no way of running it could be measured."""
     words = [*command(row), "--size", SIZE, "--classes", "19", "--ctx", "cpu", "--iterations", str(iterations)]
+    found = benchmark([*words, "--warmup", "3", "--path", *FLOAT32, *INT8])
+    return _record(row, words, found) if found else None
+
+
+def benchmark(words: list[str], threads: int | None = None) -> dict[str, Any] | None:
+    """What `mxnetseg benchmark` finds in a process of its own; None if it ends without."""
+    env = os.environ | ({"OMP_NUM_THREADS": str(threads)} if threads else {})
     with tempfile.TemporaryDirectory() as folder:
         saved = Path(folder) / "speed.json"
-        paths = ["--warmup", "3", "--path", *FLOAT32, *INT8, "--save", str(saved)]
-        subprocess.run([sys.executable, "-m", "mxnetseg", "benchmark", *words, *paths], check=False)
-        if not saved.exists():
-            return None
-        found = json.loads(saved.read_text(encoding="utf-8"))
-    return _record(row, words, found)
+        call = [sys.executable, "-m", "mxnetseg", "benchmark", *words, "--save", str(saved)]
+        code = subprocess.run(call, check=False, env=env).returncode
+        if code < 0:  # it could not say so itself
+            print(f"ended by {signal.Signals(-code).name}: {' '.join(words)}", file=sys.stderr, flush=True)
+        return json.loads(saved.read_text(encoding="utf-8")) if saved.exists() else None
+
+
+def timing(result: dict[str, Any]) -> dict[str, Any]:
+    """Milliseconds of a result, and whether nothing disturbed them."""
+    return {"path": result["path"], **result["latency_ms"], "quiet": result["noise"]["conclusive"]}
+
+
+def machine(result: dict[str, Any]) -> dict[str, Any]:
+    """What a result was measured on."""
+    return {key: result["protocol"][key] for key in ("cpu", "threads", "versions")}
+
+
+def keep(file: Path, records: dict[str, Any]) -> None:
+    """Write records."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    replace_file(file, (json.dumps(records, indent=1) + "\n").encode())
 
 
 def _record(row: dict[str, str], words: list[str], found: dict[str, Any]) -> dict[str, Any] | None:
@@ -69,8 +93,7 @@ def _record(row: dict[str, str], words: list[str], found: dict[str, Any]) -> dic
     for precision, paths in (("float32", FLOAT32), ("int8", INT8)):
         results = [result for result in found["results"] if result["path"] in paths]
         if results:
-            best = min(results, key=lambda result: result["latency_ms"]["median"])
-            fastest[precision] = {"path": best["path"], **best["latency_ms"], "quiet": best["noise"]["conclusive"]}
+            fastest[precision] = timing(min(results, key=lambda result: result["latency_ms"]["median"]))
     if "float32" not in fastest:
         return None
     first = found["results"][0]
@@ -84,7 +107,7 @@ def _record(row: dict[str, str], words: list[str], found: dict[str, Any]) -> dic
         "split": published.get("split"),
         **fastest,
         "failed": found["failures"],
-        "machine": {key: first["protocol"][key] for key in ("cpu", "threads", "versions")},
+        "machine": machine(first),
     }
 
 
@@ -103,7 +126,7 @@ def main() -> int:
             continue
         records[name] = record
         ordered = {key: records[key] for key in networks if key in records}
-        replace_file(args.json, (json.dumps(ordered, indent=1) + "\n").encode())
+        keep(args.json, ordered)
         replace_file(args.json.with_suffix(".png"), picture(ordered))
     if failed:
         print(f"not measured: {', '.join(failed)}", file=sys.stderr)

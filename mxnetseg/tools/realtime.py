@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from matplotlib.transforms import Bbox
 
 from .listing import markdown_table
 
-__all__ = ["RECORDS", "picture", "realtime_table"]
+__all__ = ["RECORDS", "measured_on", "picture", "realtime_table"]
 
 RECORDS = Path(__file__).resolve().parents[2] / "docs" / "realtime.json"
 # Where a name may stand: shift in points, and which of its ends is at the point.
@@ -44,13 +45,19 @@ def realtime_table(path: Path, equality: dict[str, str]) -> str:
     records = json.loads(path.read_text(encoding="utf-8"))
     names = sorted(records, key=lambda name: records[name]["float32"]["median"])
     rows = [_row(name, records[name], equality[records[name]["model"]]) for name in names]
-    return _machines(records) + markdown_table(_TITLES, rows)
+    return measured_on(record["machine"] for record in records.values()) + markdown_table(_TITLES, rows)
 
 
-def _machines(records: dict[str, dict[str, Any]]) -> str:
-    """Where the figures come from; the record of a network knows the versions of what was fastest."""
+def measured_on(machines: Iterable[dict[str, Any]]) -> str:
+    """Where figures come from: a line for each processor and number of threads, with all versions met there.
+
+    Parameters
+    ----------
+    machines : iterable of dict
+        ``cpu``, ``threads`` and ``versions`` of every record; one knows the versions of what it ran.
+    """
     found: dict[tuple[str, str], dict[str, set[str]]] = {}
-    for machine in (record["machine"] for record in records.values()):
+    for machine in machines:
         known = found.setdefault((machine["cpu"], machine["threads"] or "all"), {})
         for name, version in machine["versions"].items():
             known.setdefault(name, set()).add(version)
