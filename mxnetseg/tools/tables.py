@@ -1,7 +1,8 @@
-"""The tables of models and data sets, written from the registry, and those of trainings and latency, from records.
+"""The tables of models and data sets, written from the registry, and those of trainings and speed, from records.
 
-``python -m mxnetseg.tools.tables`` writes them between their markers; with ``--check`` it only says whether they are
-up to date. Parameters and multiply-accumulates come from the networks' symbols: no weights are made.
+``python -m mxnetseg.tools.tables`` writes them between their markers, and the pictures of the records; with
+``--check`` it only says whether the tables are up to date. Parameters and multiply-accumulates come from the networks'
+symbols: no weights are made.
 """
 
 from __future__ import annotations
@@ -16,11 +17,21 @@ from pathlib import Path
 from typing import Any
 
 from ..registry import DATASETS, MODELS, Entry
+from . import realtime, scaling
 from .listing import config_rows, markdown_table
-from .realtime import RECORDS, realtime_table
 from .training import training_table
 
-__all__ = ["dataset_table", "figures", "main", "model_table", "name_list", "pages", "splice", "written_costs"]
+__all__ = [
+    "dataset_table",
+    "figures",
+    "main",
+    "model_table",
+    "name_list",
+    "pages",
+    "pictures",
+    "splice",
+    "written_costs",
+]
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
@@ -140,13 +151,16 @@ def written_costs(text: str) -> dict[str, tuple[str, str]]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Write or check the tables; 1 if they are out of date."""
+    """Write or check the tables, draw the pictures; 1 if the tables are out of date."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--check", action="store_true", help="change nothing")
     args = parser.parse_args(argv)
     stale = [path for path, write in pages().items() if _refresh(path, write, args.check)]
     for path in stale:
         print(f"{path.name}: " + ("tables are out of date, run `make tables`" if args.check else "tables written"))
+    if not args.check:
+        for path, content in pictures().items():
+            path.write_bytes(content)
     return int(args.check and bool(stale))
 
 
@@ -157,8 +171,17 @@ def pages() -> dict[Path, Callable[[str], str]]:
         DOCS / "models.md": lambda text: splice(text, "models", model_table(_costs())),
         DOCS / "datasets.md": lambda text: splice(text, "data sets", dataset_table()),
         DOCS / "training.md": lambda text: splice(text, "trainings", training_table(DOCS / "training.json")),
-        DOCS / "realtime.md": lambda text: splice(text, "realtime", realtime_table(RECORDS, _equalities())),
+        DOCS / "realtime.md": lambda text: splice(
+            text, "realtime", realtime.realtime_table(realtime.RECORDS, _equalities())
+        ),
+        DOCS / "scaling.md": lambda text: splice(text, "scaling", scaling.scaling_tables(scaling.RECORDS)),
     }
+
+
+def pictures() -> dict[Path, bytes]:
+    """Content of every picture of records."""
+    drawn = {"realtime.png": realtime, "scaling.png": scaling}
+    return {DOCS / name: tool.picture(json.loads(tool.RECORDS.read_text("utf-8"))) for name, tool in drawn.items()}
 
 
 def _costs() -> dict[str, tuple[str, str]]:

@@ -51,7 +51,9 @@ def test_main_writes_and_checks(tmp_path, monkeypatch, capsys, quick):
     assert tables.main([]) == 0
     assert tables.main(["--check"]) == 0
     assert [path.read_text() for path in tables.pages()] == originals
+    assert len(tables.pictures()) == 2
+    assert all(path.read_bytes() == content for path, content in tables.pictures().items())
 
 
 _NAMES = {"README.md": "names", "models.md": "models", "datasets.md": "data sets", "training.md": "trainings"}
-_NAMES |= {"realtime.md": "realtime"}
+_NAMES |= {"realtime.md": "realtime", "scaling.md": "scaling"}
