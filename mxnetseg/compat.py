@@ -64,8 +64,8 @@ def set_threads() -> int:
     machines without them. ``OMP_NUM_THREADS`` set by the user always wins.
     """
     value = os.environ.setdefault("OMP_NUM_THREADS", str(usable_cpus()))
-    # Waking a sleeping thread costs more than many an operator takes, but threads that spin for long keep the cores from
-    # the loader and from the engine's other threads: spin for some 0.1 ms (ACTIVE alone: for ever), then sleep.
+    # Waking a sleeping thread costs more than many an operator takes, but threads that spin for long keep the
+    # cores from the loader and from the engine's other threads: spin for some 0.1 ms (ACTIVE alone: for ever).
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ["OMP_WAIT_POLICY"] = "ACTIVE"
         os.environ.setdefault("GOMP_SPINCOUNT", "10000")
@@ -76,8 +76,10 @@ def bound_caches() -> None:
     """Bound what MXNet keeps of oneDNN for every size of input that it meets, unless the user did.
 
     Without a bound, a thousand images of different sizes leave some 400 MiB behind (``benchmarks/leaks.py``).
+    The first is MXNet's cache, one for each kind of operator; oneDNN's own makes misses of the first cheap.
     """
-    os.environ.setdefault("MXNET_MKLDNN_CACHE_NUM", "64")
+    os.environ.setdefault("MXNET_MKLDNN_CACHE_NUM", "16")
+    os.environ.setdefault("DNNL_PRIMITIVE_CACHE_CAPACITY", "512")
 
 
 def restore_numpy_names() -> None:

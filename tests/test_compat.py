@@ -50,11 +50,12 @@ def test_waiting_set_by_the_user_wins():
     assert _seen("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", GOMP_SPINCOUNT="5") == ["ACTIVE", "5"]
 
 
-def test_memory_per_size_of_input_is_bounded(monkeypatch):
-    assert os.environ["MXNET_MKLDNN_CACHE_NUM"]  # by the import
-    monkeypatch.setenv("MXNET_MKLDNN_CACHE_NUM", "7")
+@pytest.mark.parametrize("name", ["MXNET_MKLDNN_CACHE_NUM", "DNNL_PRIMITIVE_CACHE_CAPACITY"])
+def test_memory_per_size_of_input_is_bounded(monkeypatch, name):
+    assert os.environ[name]  # by the import
+    monkeypatch.setenv(name, "7")
     compat.bound_caches()
-    assert os.environ["MXNET_MKLDNN_CACHE_NUM"] == "7"
+    assert os.environ[name] == "7"
 
 
 @pytest.mark.parametrize(
