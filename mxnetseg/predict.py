@@ -77,7 +77,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 class ImageSegmenter:
-    """Segments images of any size with the network of a checkpoint.
+    """Segments images of any size with the network of a checkpoint, at the scale at which it was evaluated.
 
     Parameters
     ----------
@@ -90,7 +90,7 @@ class ImageSegmenter:
     protocol : {"whole", "slide"}, optional
         Chosen by the image's size when None.
     whole_limit : float
-        Largest image run in one forward, in million pixels, when `protocol` is None.
+        Largest scaled image run in one forward, in million pixels, when `protocol` is None.
     crop : (int, int), optional
         Window; the training crop when None.
     multi_scale : bool
@@ -113,19 +113,20 @@ class ImageSegmenter:
         from .engine.protocols import describe, historical_scales
 
         scales = historical_scales(meta["data"]) if multi_scale else [1.0]
-        crop = crop or load_config(meta.get("config") or {}).crop()
+        config = load_config(meta.get("config") or {})
+        crop, self.base_size = crop or config.crop(), config.eval.base_size
         self.protocol, self.whole_limit = protocol, whole_limit
         self._predictors, self._described = {}, {}
         network, facts = fast_network(model, ctx), _input_facts(model, meta)
         for name in ("whole", "slide"):
-            settings = EvalConfig(protocol=name, scales=scales, flip=multi_scale)
+            settings = EvalConfig(protocol=name, base_size=self.base_size, scales=scales, flip=multi_scale)
             self._described[name] = describe(settings, crop)
             self._predictors[name] = Predictor(network, settings, crop, ctx, **facts)
 
     def choose(self, image: np.ndarray) -> str:
         """Protocol for an image."""
-        small = image.shape[0] * image.shape[1] <= self.whole_limit * 1e6
-        return self.protocol or ("whole" if small else "slide")
+        height, width = self._predictors["whole"].protocol.scaled(*image.shape[:2], self.base_size, 1.0)
+        return self.protocol or ("whole" if height * width <= self.whole_limit * 1e6 else "slide")
 
     def describe(self) -> str:
         """Protocol in words."""

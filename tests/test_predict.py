@@ -83,6 +83,20 @@ def test_large_images_go_through_windows(capsys, checkpoint, tmp_path):
     assert (masks[1] == masks[2]).all() and not (masks[0] == masks[1]).all()
 
 
+def test_images_are_seen_at_the_scale_of_the_evaluation(capsys, checkpoint, tmp_path):
+    scaled = write_checkpoint(tmp_path / "scaled.params", "eval.base_size=100")
+    large = picture(tmp_path / "large.png", (120, 200))
+    small = cv2.resize(cv2.imread(str(large)), (100, 60), interpolation=cv2.INTER_AREA)
+    cv2.imwrite(str(tmp_path / "small.png"), small)
+    code, out, err = run(capsys, scaled, large, "--whole-limit", "0.01", "--out", tmp_path / "o")
+    assert code == 0, err
+    assert "whole, long side 100" in out  # 24 000 pixels are above the limit, 6 000 are not
+    assert run(capsys, checkpoint, tmp_path / "small.png", "--out", tmp_path / "o")[0] == 0
+    masks = [cv2.imread(str(tmp_path / f"o/mask/{name}.png"), cv2.IMREAD_UNCHANGED) for name in ("large", "small")]
+    assert masks[0].shape == (120, 200)
+    assert (masks[0][::2, ::2] == masks[1]).mean() > 0.9
+
+
 def test_pixel_limit_alpha_and_multi_scale(capsys, checkpoint, tmp_path):
     source = picture(tmp_path / "a.png", (120, 200))
     code, out, _ = run(capsys, checkpoint, source, "--max-pixels", 0.01, "--out", tmp_path / "o")
