@@ -10,7 +10,7 @@ __all__ = ["HELP", "add_arguments", "run"]
 HELP = "Download ready weights by name, verify them, and say where they are."
 EXAMPLES = """\
 mxnetseg list weights
-mxnetseg fetch camvid-mlmsnet-small
+mxnetseg fetch camvid-edanet
 mxnetseg fetch our-crops --manifest our_weights.yaml --weights weights
 """
 
