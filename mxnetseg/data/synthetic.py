@@ -112,8 +112,8 @@ def generate_synthetic(
 ) -> Path:
     """Write a data set of scenes, unless `root` already holds the same one.
 
-    The folder appears when it is complete; an interrupted run leaves none. Files of different parameters,
-    written by this function, are replaced.
+    The folder appears when it is complete; an interrupted run leaves none. Of several processes that write the same
+    one at once, the first provides it. Files of different parameters, written by this function, are replaced.
 
     Parameters
     ----------
@@ -151,12 +151,23 @@ def generate_synthetic(
         _write_splits(work, {"train": train, "val": val}, (seed, size, View(**view)), progress)
         (work / _MANIFEST).write_text(json.dumps(manifest) + "\n", encoding="utf-8")
         work.chmod(0o755)
-        if root.exists():
-            shutil.rmtree(root)
-        os.replace(work, root)
+        _put_in_place(work, root, manifest)
     finally:
         shutil.rmtree(work, ignore_errors=True)
     return root
+
+
+def _put_in_place(work: Path, root: Path, manifest: dict) -> None:
+    """Rename `work` to `root`, unless another process has made the same meanwhile, which may be in use."""
+    if _manifest(root) == manifest:
+        return
+    if root.exists():
+        shutil.rmtree(root)
+    try:
+        os.replace(work, root)
+    except OSError:
+        if _manifest(root) != manifest:
+            raise
 
 
 def _manifest(root: Path) -> dict | None:

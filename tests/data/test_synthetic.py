@@ -98,6 +98,22 @@ def test_an_interrupted_generation_leaves_nothing(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("moment", ["_write_splits", "os.replace"])
+def test_of_two_generations_at_once_the_first_is_kept(tmp_path, monkeypatch, moment):
+    root, options, first = tmp_path / "a", {"train": 1, "val": 1, "size": (48, 96), "progress": False}, []
+    owner, name = (module.os, "replace") if moment == "os.replace" else (module, moment)
+    original = getattr(owner, name)
+
+    def while_another_finishes(*args):
+        monkeypatch.undo()
+        first.append(generate_synthetic(root, **options).stat().st_ino)
+        return original(*args)
+
+    monkeypatch.setattr(owner, name, while_another_finishes)
+    assert generate_synthetic(root, **options).stat().st_ino == first[0]
+    assert list(tmp_path.iterdir()) == [root]
+
+
 def test_foreign_folders_are_not_touched(tmp_path):
     (tmp_path / "precious").write_text("x")
     with pytest.raises(DataError, match="was not generated"):
