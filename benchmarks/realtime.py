@@ -3,8 +3,8 @@
     python benchmarks/realtime.py [--networks NAME ...] [--again] [--iterations N] [--json FILE]
 
 realtime.yaml beside this file lists the networks. Each is measured with random weights by `mxnetseg benchmark`, one
-process for each way of running it; the fastest in float32 and the fastest in 8-bit integers are recorded. One that is
-recorded is skipped, one that is interrupted leaves no record.
+process for each way of running it; the fastest in each precision is recorded. One that is recorded is skipped, one that
+is interrupted leaves no record.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +27,11 @@ from mxnetseg.engine.atomic import replace_file
 from mxnetseg.tools.realtime import RECORDS, picture
 
 NETWORKS = Path(__file__).with_suffix(".yaml")
-FLOAT32 = ("folded", "onnxruntime", "openvino")
-INT8 = ("onnxruntime-int8", "openvino-int8")
+PATHS = {
+    "float32": ("folded", "onnxruntime", "openvino"),
+    "bf16": ("openvino-bf16",),
+    "int8": ("onnxruntime-int8", "openvino-int8"),
+}
 SIZE = "512x1024"
 
 
@@ -55,7 +59,7 @@ def command(row: dict[str, str]) -> list[str]:
 def measure(row: dict[str, str], iterations: int) -> dict[str, Any] | None:
     """Record of one network; None if no way of running it could be measured."""
     words = [*command(row), "--size", SIZE, "--classes", "19", "--ctx", "cpu", "--iterations", str(iterations)]
-    found = benchmark([*words, "--warmup", "3", "--path", *FLOAT32, *INT8])
+    found = benchmark([*words, "--warmup", "3", "--path", *chain.from_iterable(PATHS.values())])
     return _record(row, words, found) if found else None
 
 
@@ -90,7 +94,7 @@ def keep(file: Path, records: dict[str, Any]) -> None:
 def _record(row: dict[str, str], words: list[str], found: dict[str, Any]) -> dict[str, Any] | None:
     """The fastest of each precision, and what failed."""
     fastest = {}
-    for precision, paths in (("float32", FLOAT32), ("int8", INT8)):
+    for precision, paths in PATHS.items():
         results = [result for result in found["results"] if result["path"] in paths]
         if results:
             fastest[precision] = timing(min(results, key=lambda result: result["latency_ms"]["median"]))
