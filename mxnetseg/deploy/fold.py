@@ -43,10 +43,16 @@ def folded_network(model: SegmentationModel, ctx: mx.Context | list[mx.Context] 
     ctx : Context or list of Context, optional
         Where the parameters go; the CPU when empty.
     """
-    graph = model_graph(model)
-    block = gluon.SymbolBlock(graph.symbol(), mx.sym.var("data", dtype="float32"))
+    graph, ctx = model_graph(model), ctx or mx.cpu()
+    symbol = graph.symbol()
+    contexts = ctx if isinstance(ctx, list) else [ctx]
+    if any(node.op == "clip" for node in graph.nodes()) and all(c.device_type == "cpu" for c in contexts):
+        # ReLU6 inside the convolutions: on its own it can take as long as they do. Networks without gain less
+        # than what this costs whenever the size of the input changes.
+        symbol = symbol.get_backend_symbol("MKLDNN")
+    block = gluon.SymbolBlock(symbol, mx.sym.var("data", dtype="float32"))
     values = {name: mx.nd.array(value) for name, value in graph.params.items()}
-    block.collect_params().load_dict(values, ctx or mx.cpu())
+    block.collect_params().load_dict(values, ctx)
     return block
 
 

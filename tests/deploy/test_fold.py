@@ -50,6 +50,16 @@ def test_simplified_networks_are_equal_at_two_sizes(name):
         assert np.abs(fast(x).asnumpy() - expected).max() <= 1e-5 * np.abs(expected).max()
 
 
+def test_clipping_is_done_inside_the_convolutions():
+    net = lively_model("CIFReNet")
+    assert "clip" in kinds(model_graph(net))
+    fast = folded_network(net)
+    assert "clip" not in kinds(Graph(fast(sym.var("data")), {}))
+    for x in (image(64, 96), image(96, 64, 2), image(64, 96)):
+        expected = net.predict(x).asnumpy()
+        assert np.abs(fast(x).asnumpy() - expected).max() <= 1e-5 * np.abs(expected).max()
+
+
 @functools.cache
 def var(name):
     """The same node for the same name."""
