@@ -10,7 +10,7 @@ from mxnet.gluon import nn
 
 from ..registry import MODELS
 from .base import SegmentationModel
-from .layers import ConvModule2d, ConvTransposeModule2d, NormLayer, PooledDownsample, concat, resize_like
+from .layers import ConvModule2d, ConvTransposeModule2d, NormLayer, PooledDownsample, concat, relu, resize_like
 from .layers.pool import global_mean, weigh
 from .layers.shuffle import shuffle_channels
 
@@ -77,7 +77,7 @@ class SplitShuffleBlock(gluon.HybridBlock):
     def hybrid_forward(self, F: Any, x: Any) -> Any:
         left = F.slice_axis(x, axis=1, begin=0, end=self._half)
         right = F.slice_axis(x, axis=1, begin=self._half, end=2 * self._half)
-        y = F.relu(x + concat(F, self.left_branch(left), self.right_branch(right)))
+        y = relu(F, x + concat(F, self.left_branch(left), self.right_branch(right)))
         return shuffle_channels(F, y, 2)
 
 

@@ -10,7 +10,7 @@ from mxnet.gluon import nn
 
 from ..registry import MODELS
 from .base import SegmentationModel
-from .layers import ConvModule2d, FCNHead, NormLayer, concat, resize_like, warp
+from .layers import ConvModule2d, FCNHead, NormLayer, concat, relu, resize_like, warp
 
 __all__ = ["AlignBlock", "AlignCM", "AlignFA", "AlignHead", "AlignSeg", "RCBlock"]
 
@@ -198,7 +198,7 @@ class RCBlock(gluon.HybridBlock):
 
     def hybrid_forward(self, F: Any, x: Any) -> Any:
         x = self.conv1x1(x)
-        return F.relu(self.bn(self.conv3x3_2(self.conv3x3_1(x)) + x))
+        return relu(F, self.bn(self.conv3x3_2(self.conv3x3_1(x)) + x))
 
 
 def _displacements(outputs: int, channels: int, norm_layer: NormLayer) -> nn.HybridSequential:

@@ -10,7 +10,7 @@ from mxnet import gluon, init
 from ..registry import MODELS
 from .backbones.dfanet_xception import DFAStage
 from .base import SegmentationModel
-from .layers import ConvModule2d, NormLayer, resize_like
+from .layers import ConvModule2d, NormLayer, relu, resize_like
 
 __all__ = ["DFADecoder", "DFANet"]
 
@@ -85,10 +85,10 @@ class DFADecoder(gluon.HybridBlock):
         self.fca_conv = _projection(num_classes, deep, norm_layer)
 
     def hybrid_forward(self, F: Any, e1: Any, e2: Any, e3: Any, *attended: Any) -> Any:
-        x = self.enc1_conv(F.relu(e1))
-        x = x + resize_like(F, self.enc2_conv(F.relu(e2)), x) + resize_like(F, self.enc3_conv(F.relu(e3)), x)
-        scores = self.enc_conv(F.relu(x))
-        return F.add_n(scores, *(resize_like(F, self.fca_conv(F.relu(y)), scores) for y in attended))
+        x = self.enc1_conv(relu(F, e1))
+        x = x + resize_like(F, self.enc2_conv(relu(F, e2)), x) + resize_like(F, self.enc3_conv(relu(F, e3)), x)
+        scores = self.enc_conv(relu(F, x))
+        return F.add_n(scores, *(resize_like(F, self.fca_conv(relu(F, y)), scores) for y in attended))
 
 
 def _projection(channels: int, in_channels: int, norm_layer: NormLayer) -> ConvModule2d:

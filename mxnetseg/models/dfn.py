@@ -10,7 +10,7 @@ from mxnet.gluon import nn
 
 from ..registry import MODELS
 from .base import SegmentationModel
-from .layers import ConvModule2d, GlobalFlow, NormLayer, concat, resize_like
+from .layers import ConvModule2d, GlobalFlow, NormLayer, concat, relu, resize_like
 from .layers.pool import global_mean, weigh
 
 __all__ = [
@@ -169,7 +169,7 @@ class RefinementResidualBlock(gluon.HybridBlock):
     def hybrid_forward(self, F: Any, x: Any) -> Any:
         x = self.conv_1x1(x)
         x = x + self.conv_refine(self.cbr(x))
-        return F.relu(x) if self._activate else x
+        return relu(F, x) if self._activate else x
 
 
 class ChannelAttentionBlock(gluon.HybridBlock):

@@ -11,7 +11,7 @@ from mxnet.gluon import nn
 from ..registry import MODELS
 from .base import SegmentationModel
 from .erfnet import factorized_pair
-from .layers import ConvModule2d, NormLayer, PooledDownsample, concat
+from .layers import ConvModule2d, NormLayer, PooledDownsample, concat, relu
 
 __all__ = ["EDAModule", "EDANet"]
 
@@ -77,7 +77,7 @@ class EDAModule(gluon.HybridBlock):
         self.drop = nn.Dropout(0.02, axes=(2, 3))
 
     def hybrid_forward(self, F: Any, x: Any) -> Any:
-        y = F.relu(self.bn0(self.conv1x1(x)))
-        y = F.relu(self.bn1(self.conv1x3_1(self.conv3x1_1(y))))
-        y = F.relu(self.bn2(self.conv1x3_2(self.conv3x1_2(y))))
+        y = relu(F, self.bn0(self.conv1x1(x)))
+        y = relu(F, self.bn1(self.conv1x3_1(self.conv3x1_1(y))))
+        y = relu(F, self.bn2(self.conv1x3_2(self.conv3x1_2(y))))
         return concat(F, self.drop(y), x)

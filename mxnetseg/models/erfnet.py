@@ -11,7 +11,7 @@ from mxnet.gluon import nn
 
 from ..registry import MODELS
 from .base import SegmentationModel
-from .layers import ConvTransposeModule2d, NormLayer, PooledDownsample
+from .layers import ConvTransposeModule2d, NormLayer, PooledDownsample, relu
 
 __all__ = ["ERFNet", "NonBottleneck1D"]
 
@@ -74,9 +74,9 @@ class NonBottleneck1D(gluon.HybridBlock):
         self.drop = nn.Dropout(dropout, axes=(2, 3)) if dropout else None
 
     def hybrid_forward(self, F: Any, x: Any) -> Any:
-        y = F.relu(self.bn1(self.conv1x3_1(F.relu(self.conv3x1_1(x)))))
-        y = self.bn2(self.conv1x3_2(F.relu(self.conv3x1_2(y))))
-        return F.relu((self.drop(y) if self.drop else y) + x)
+        y = relu(F, self.bn1(self.conv1x3_1(relu(F, self.conv3x1_1(x)))))
+        y = self.bn2(self.conv1x3_2(relu(F, self.conv3x1_2(y))))
+        return relu(F, (self.drop(y) if self.drop else y) + x)
 
 
 def factorized_pair(channels: int, dilation: int = 1) -> tuple[nn.Conv2D, nn.Conv2D]:

@@ -8,7 +8,7 @@ from mxnet import gluon
 
 from ..registry import MODELS
 from .base import SegmentationModel
-from .layers import ConvModule2d, FCNHead, ModulatedDeformableConv2d, NormLayer, concat, resize_like
+from .layers import ConvModule2d, FCNHead, ModulatedDeformableConv2d, NormLayer, concat, relu, resize_like
 from .layers.pool import global_mean, weigh
 
 __all__ = ["FaPN", "FaPNHead", "FeatureAlign", "FeatureSelection"]
@@ -115,7 +115,7 @@ class FeatureAlign(gluon.HybridBlock):
         low = self.fsm(low)
         high = resize_like(F, high, low)
         offset = self.offset(concat(F, low, high))
-        return F.relu(self.align(concat(F, high, offset))) + low
+        return relu(F, self.align(concat(F, high, offset))) + low
 
 
 class FeatureSelection(gluon.HybridBlock):

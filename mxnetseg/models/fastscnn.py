@@ -10,7 +10,7 @@ from mxnet.gluon import nn
 
 from ..registry import MODELS
 from .base import SegmentationModel
-from .layers import ConvModule2d, DepthwiseSeparableConv2d, FCNHead, NormLayer, PPModule, resize_like
+from .layers import ConvModule2d, DepthwiseSeparableConv2d, FCNHead, NormLayer, PPModule, relu, resize_like
 
 __all__ = ["FastSCNN", "FastSCNNHead", "FeatureFusion"]
 
@@ -118,4 +118,4 @@ class FeatureFusion(gluon.HybridBlock):
 
     def hybrid_forward(self, F: Any, shallow: Any, deep: Any) -> Any:
         deep = self.conv_lower_res(self.dwconv(resize_like(F, deep, shallow)))
-        return F.relu(self.conv_higher_res(shallow) + deep)
+        return relu(F, self.conv_higher_res(shallow) + deep)

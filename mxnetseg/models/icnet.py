@@ -10,7 +10,7 @@ from mxnet.gluon import nn
 
 from ..registry import MODELS
 from .base import SegmentationModel
-from .layers import ConvModule2d, NormLayer, PPModule, resize_like, shrunken_size
+from .layers import ConvModule2d, NormLayer, PPModule, relu, resize_like, shrunken_size
 from .layers.resize import doubled_size
 
 __all__ = ["CascadeFeatureFusion", "ICHead", "ICNet", "ICNetImages"]
@@ -193,4 +193,4 @@ class CascadeFeatureFusion(gluon.HybridBlock):
 
     def hybrid_forward(self, F: Any, low: Any, high: Any) -> tuple[Any, Any]:
         low = self.conv_low(resize_like(F, low, high))
-        return F.relu(low + self.conv_high(high)), low
+        return relu(F, low + self.conv_high(high)), low

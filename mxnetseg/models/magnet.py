@@ -13,7 +13,7 @@ from mxnet.gluon import nn
 
 from ..registry import MODELS
 from .base import SegmentationModel, small_initializer
-from .layers import Activation, NormLayer, concat, resize_like, set_momentum
+from .layers import Activation, NormLayer, concat, relu, resize_like, set_momentum
 
 __all__ = ["MagNetFPN", "MagNetPSP", "PyramidHead", "UpsamplingPSPHead"]
 
@@ -173,7 +173,7 @@ class UpsamplingPSPHead(gluon.HybridBlock):
             resize_like(F, conv(F.contrib.AdaptiveAvgPooling2D(x, output_size=bins)), x, False)
             for conv, bins in zip(self.pools, self.bins, strict=True)
         ]
-        x = self.drop(F.relu(self.bottleneck(concat(F, *pooled, x))))
+        x = self.drop(relu(F, self.bottleneck(concat(F, *pooled, x))))
         for up in self.ups:
             x = up(resize_like(F, x, _twice(F, x), False))
         return self.classifier(x)

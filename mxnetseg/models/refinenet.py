@@ -9,7 +9,7 @@ from mxnet.gluon import nn
 
 from ..registry import MODELS
 from .base import SegmentationModel, small_initializer
-from .layers import NormLayer, resize_like
+from .layers import NormLayer, relu, resize_like
 
 __all__ = ["ChainedPooling", "RefineBlock", "RefineNet", "RefineNetHead", "ResidualUnits"]
 
@@ -108,7 +108,7 @@ class RefineBlock(gluon.HybridBlock):
         x = self.adapt(self.reduce(x))
         if self.join:
             x = self.join(x) + resize_like(F, coarse, x)
-        x = self.out(self.pool(F.relu(x)))
+        x = self.out(self.pool(relu(F, x)))
         return self.next(x) if self.next else x
 
 
@@ -136,7 +136,7 @@ class ResidualUnits(gluon.HybridBlock):
 
     def hybrid_forward(self, F: Any, x: Any) -> Any:
         for conv, proj in self._units:
-            x = x + proj(F.relu(conv(F.relu(x))))
+            x = x + proj(relu(F, conv(relu(F, x))))
         return x
 
 

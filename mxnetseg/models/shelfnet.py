@@ -11,7 +11,7 @@ from mxnet.gluon import nn
 from ..registry import MODELS
 from .base import SegmentationModel
 from .bisenet import ARModule
-from .layers import ConvModule2d, NormLayer
+from .layers import ConvModule2d, NormLayer, relu
 from .layers.resize import double_like
 
 __all__ = ["SBlock", "ShelfColumn", "ShelfLadder", "ShelfNet"]
@@ -145,7 +145,7 @@ class SBlock(gluon.HybridBlock):
 
     def hybrid_forward(self, F: Any, x: Any) -> Any:
         y = F.LeakyReLU(self.bn1(self.conv1(x)), act_type="leaky", slope=0.01)
-        return F.relu(self.bn2(self.conv1(self.drop(y))) + x)
+        return relu(F, self.bn2(self.conv1(self.drop(y))) + x)
 
 
 def _module(channels: int, in_channels: int, norm_layer: NormLayer, kernel: int = 3) -> ConvModule2d:

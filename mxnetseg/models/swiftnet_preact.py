@@ -10,7 +10,7 @@ from mxnet.gluon import nn
 
 from ..registry import MODELS
 from .base import SegmentationModel
-from .layers import NormLayer, concat, resize_like, set_momentum
+from .layers import NormLayer, concat, relu, resize_like, set_momentum
 from .layers.grid_pool import square_grid_pool
 
 __all__ = ["PreActConv", "SquarePyramid", "SwiftNetPreAct"]
@@ -156,4 +156,4 @@ class PreActConv(gluon.HybridBlock):
         self.conv = nn.Conv2D(channels, kernel, 1, kernel // 2, use_bias=use_bias, in_channels=in_channels)
 
     def hybrid_forward(self, F: Any, x: Any) -> Any:
-        return self.conv(F.relu(self.norm(x)))
+        return self.conv(relu(F, self.norm(x)))

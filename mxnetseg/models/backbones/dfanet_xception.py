@@ -9,7 +9,7 @@ from mxnet import gluon, init
 from mxnet.gluon import nn
 
 from ...registry import BACKBONES
-from ..layers import ConvModule2d, DepthwiseSeparableConv2d, NormLayer, concat, resize_like
+from ..layers import ConvModule2d, DepthwiseSeparableConv2d, NormLayer, concat, relu, resize_like
 from ..layers.pool import global_mean, weigh
 from .base import Backbone, require_stride
 
@@ -141,7 +141,7 @@ class XceptionUnit(gluon.HybridBlock):
     def hybrid_forward(self, F: Any, x: Any) -> Any:
         y = x
         for conv in self.rep:
-            y = conv(F.relu(y))
+            y = conv(relu(F, y))
         y = self.pool(y) if self.pool else y
         return y + (self.skip(x) if self.skip else x)
 

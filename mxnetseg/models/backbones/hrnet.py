@@ -11,7 +11,7 @@ from mxnet import gluon
 from mxnet.gluon import nn
 
 from ...registry import BACKBONES
-from ..layers import NormLayer, resize_like
+from ..layers import NormLayer, relu, resize_like
 from .base import Backbone, require_stride
 
 __all__ = [
@@ -86,8 +86,8 @@ class HRNetBackbone(Backbone):
                 before = widths
 
     def hybrid_forward(self, F: Any, x: Any) -> tuple[Any, ...]:
-        x = F.relu(self.bn1(self.conv1(x)))
-        maps = [self.layer1(F.relu(self.bn2(self.conv2(x))))]
+        x = relu(F, self.bn1(self.conv1(x)))
+        maps = [self.layer1(relu(F, self.bn2(self.conv2(x))))]
         for transition, stage in (
             (self.transition1, self.stage2),
             (self.transition2, self.stage3),
@@ -137,7 +137,7 @@ class HighResolutionModule(gluon.HybridBlock):
         for i, layers in enumerate(self.fuse_layers):
             terms = [layer(x) for layer, x in zip(layers, maps, strict=True)]
             terms = [resize_like(F, y, maps[i], self._align_corners) if j > i else y for j, y in enumerate(terms)]
-            fused.append(F.relu(sum(terms[1:], terms[0])))
+            fused.append(relu(F, sum(terms[1:], terms[0])))
         return fused
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from gluoncv.model_zoo.resnetv1b import BasicBlockV1b, ResNetV1b
 
 from ...registry import BACKBONES
-from ..layers import NormLayer
+from ..layers import NormLayer, relu
 from ..layers.activation import ACTIVATIONS
 from .base import require_stride
 from .resnet import ResNetBackbone
@@ -22,7 +22,7 @@ class LeakyBasicBlock(BasicBlockV1b):
 
     def hybrid_forward(self, F: Any, x: Any) -> Any:
         y = self.bn2(self.conv2(_LEAKY(F, self.bn1(self.conv1(x)))))
-        return F.relu(y + (self.downsample(x) if self.downsample else x))
+        return relu(F, y + (self.downsample(x) if self.downsample else x))
 
 
 class LeakyResNet(ResNetBackbone):

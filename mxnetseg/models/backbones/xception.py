@@ -9,7 +9,7 @@ from mxnet import gluon
 from mxnet.gluon import nn
 
 from ...registry import BACKBONES
-from ..layers import ConvModule2d, DepthwiseSeparableConv2d, NormLayer
+from ..layers import ConvModule2d, DepthwiseSeparableConv2d, NormLayer, relu
 from .base import Backbone, require_stride
 
 __all__ = ["Xception39Backbone", "Xception65Backbone", "xception39", "xception65"]
@@ -97,7 +97,7 @@ class _Block(gluon.HybridBlock):
             self.down = ConvModule2d(4 * middle, 1, stride, in_channels=in_channels, norm_layer=norm, activation=None)
 
     def hybrid_forward(self, F: Any, x: Any) -> Any:
-        return F.relu((self.down(x) if self.down else x) + self.residual(x))
+        return relu(F, (self.down(x) if self.down else x) + self.residual(x))
 
 
 def _stage(blocks: int, in_channels: int, middle: int, norm: NormLayer) -> nn.HybridSequential:

@@ -1,6 +1,6 @@
 """Building bricks of the networks."""
 
-from .activation import Activation, PReLU
+from .activation import Activation, PReLU, relu
 from .concat import concat
 from .context import ASPPModule, GlobalFlow, PPModule
 from .conv import GCN, ConvModule2d, ConvTransposeModule2d, DepthwiseSeparableConv2d, FactorizedConv2d
@@ -38,6 +38,7 @@ __all__ = [
     "concat",
     "double_like",
     "make_norm",
+    "relu",
     "resize_like",
     "set_momentum",
     "shrunken_size",

@@ -9,7 +9,12 @@ from mxnet import gluon, init
 
 from ...errors import ConfigError, suggest
 
-__all__ = ["ACTIVATIONS", "Activation", "PReLU"]
+__all__ = ["ACTIVATIONS", "Activation", "PReLU", "relu"]
+
+
+def relu(F: Any, x: Any) -> Any:
+    """Positive part of a feature map, by oneDNN; ``F.relu`` first undoes the order in which oneDNN keeps maps."""
+    return F.Activation(x, act_type="relu")
 
 
 def _hard_sigmoid(F: Any, x: Any) -> Any:
