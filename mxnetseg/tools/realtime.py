@@ -136,14 +136,14 @@ def _name(axes: Any, renderer: Any, places: dict[str, tuple[float, float]], line
     taken = [Bbox.from_extents(*(pixel - 3), *(pixel + 3)) for pixel in axes.transData.transform([*places.values()])]
     crossed = [Bbox(axes.transData.transform(line)) for line in lines.values()]
     for name, place in places.items():
-        best = None
+        found = []
         for x, y, side in _SIDES:
             text = axes.annotate(name, place, (x, y), textcoords="offset points", fontsize=8, ha=side, va="center")
             box = text.get_window_extent(renderer)
             text.remove()
             inside = axes.bbox.containsx(box.x0) and axes.bbox.containsx(box.x1)
             faults = 100 * (not inside) + 10 * box.count_overlaps(taken) + box.count_overlaps(crossed)
-            if best is None or faults < best[0]:
-                best = (faults, text, box)
-        axes.add_artist(best[1])
-        taken.append(best[2])
+            found.append((faults, text, box))
+        _, text, box = min(found, key=lambda tried: tried[0])
+        axes.add_artist(text)
+        taken.append(box)
