@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -56,7 +57,7 @@ def quantize_onnx(
     try:
         with _quiet():
             quantize_static(
-                model,
+                copy.deepcopy(model),  # it moves the weights of what it gets into files, and removes these
                 path,
                 _reader(model.graph.input[0].name, batches),
                 quant_format=QuantFormat.QDQ,
