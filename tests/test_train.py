@@ -97,8 +97,8 @@ def test_real_run_is_interrupted_and_resumed(tmp_path):
     resumed = run(tmp_path, "--resume", str(state), "train.max_steps=null")
     assert resumed.returncode == 0, resumed.stderr
     losses = {}
-    for folder in (tmp_path / "runs").iterdir():
-        rows = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+    for log in (tmp_path / "runs").glob("*/log.jsonl"):
+        folder, rows = log.parent, [json.loads(line) for line in log.read_text().splitlines()]
         losses[folder.name] = [row["train/loss"] for row in rows if row["event"] == "step"]
         page = (folder / "report.html").read_text()
         assert "best validation" in page and "Training loss" in page and page.count("<img") >= 4

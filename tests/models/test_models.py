@@ -26,6 +26,7 @@ STATIC = {"static_alloc": True, "static_shape": True}
 
 
 def relative(a, b):
+    a, b = (np.asarray(x, np.float64) for x in (a, b))  # squares of large scores overflow in float32
     return np.linalg.norm(a - b) / (np.linalg.norm(b) + 1e-12)
 
 
@@ -101,7 +102,10 @@ def test_inference_has_no_auxiliary_operators(name):
 
 @pytest.mark.parametrize("name", EACH)
 def test_frozen_batch_norm(name):
-    """In a static training graph, statistics stay, and are used; released, they move again."""
+    """In a static training graph, statistics stay, and are used; released, they move again.
+
+    Only means that are exactly 0 may stay: those of a map that is linear in a normalised one.
+    """
     net, x = small_model(name, dropout=False), image(32, 32, batch=2)
     net.hybridize(**STATIC)
     gradients(net, x)
@@ -115,7 +119,9 @@ def test_frozen_batch_norm(name):
     assert relative(inference_scores(net, trained), net.predict(x).asnumpy()) < 1e-5
     net.freeze_bn(False)
     gradients(net, x)
-    assert all((p.data().asnumpy() != before[n]).any() for n, p in statistics.items())
+    still = [n for n, p in statistics.items() if (p.data().asnumpy() == before[n]).all()]
+    assert all(n.endswith("mean") and not before[n].any() for n in still)
+    assert len(still) < len(statistics) / 10
 
 
 @pytest.mark.parametrize("name", EACH)
