@@ -28,6 +28,13 @@ def kinds(graph):
     return [node.op for node in graph.nodes()]
 
 
+def check_equal(fast, net):
+    """The fast form answers as the network does, at two sizes in turn."""
+    for x in (image(64, 96), image(96, 64, 2), image(64, 96)):
+        expected = net.predict(x).asnumpy()
+        assert np.abs(fast(x).asnumpy() - expected).max() <= 1e-5 * np.abs(expected).max()
+
+
 def normalized_convolutions(graph):
     """Convolutions of which only a batch normalisation reads."""
     readers = Counter(source for node in graph.nodes() for source, _ in node.inputs)
@@ -45,9 +52,7 @@ def test_simplified_networks_are_equal_at_two_sizes(name):
     assert not normalized_convolutions(graph)
     fast = folded_network(net)
     fast.hybridize(static_alloc=True, static_shape=True)
-    for x in (image(64, 96), image(96, 64, 2), image(64, 96)):
-        expected = net.predict(x).asnumpy()
-        assert np.abs(fast(x).asnumpy() - expected).max() <= 1e-5 * np.abs(expected).max()
+    check_equal(fast, net)
 
 
 def test_clipping_is_done_inside_the_convolutions():
@@ -55,9 +60,7 @@ def test_clipping_is_done_inside_the_convolutions():
     assert "clip" in kinds(model_graph(net))
     fast = folded_network(net)
     assert "clip" not in kinds(Graph(fast(sym.var("data")), {}))
-    for x in (image(64, 96), image(96, 64, 2), image(64, 96)):
-        expected = net.predict(x).asnumpy()
-        assert np.abs(fast(x).asnumpy() - expected).max() <= 1e-5 * np.abs(expected).max()
+    check_equal(fast, net)
 
 
 @functools.cache

@@ -22,9 +22,10 @@ def _hard_sigmoid(F: Any, x: Any) -> Any:
 
 
 ACTIVATIONS: dict[str, Callable[[Any, Any], Any]] = {
+    "relu": relu,
     **{
         name: lambda F, x, kind=name: F.Activation(x, act_type=kind)
-        for name in ("relu", "sigmoid", "softrelu", "softsign", "tanh")
+        for name in ("sigmoid", "softrelu", "softsign", "tanh")
     },
     "selu": lambda F, x: F.LeakyReLU(x, act_type="selu"),
     "elu": lambda F, x: F.LeakyReLU(x, act_type="elu", slope=1.0),
