@@ -54,7 +54,7 @@ def hybridized(model: Any, batch: np.ndarray, ctx: Any, aux: bool) -> Runner:
 
 
 def folded(model: Any, batch: np.ndarray, ctx: Any, aux: bool) -> Runner:
-    """The same with batch normalisation inside the convolutions, as exported.
+    """The same with batch normalisation inside the convolutions, as `predict` runs it.
 
     Raises
     ------
