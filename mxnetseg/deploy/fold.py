@@ -36,7 +36,7 @@ def model_graph(model: SegmentationModel) -> Graph:
 def folded_network(model: SegmentationModel, ctx: mx.Context | list[mx.Context] | None = None) -> gluon.SymbolBlock:
     """Main output of a network, simplified, with parameters of its own: (N, 3, H, W) in, scores (N, K, H, W) out.
 
-    Where all contexts are CPUs, a network with ReLU6 becomes a graph of oneDNN's own operators, which runs nowhere else.
+    Where all contexts are CPUs, a network with ReLU6 becomes a graph of oneDNN's own operators, for CPUs alone.
 
     Parameters
     ----------
